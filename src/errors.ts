@@ -14,12 +14,7 @@
  * - `internal`: a bug in this package.
  */
 export type StateBackendErrorKind =
-  | 'invalid'
-  | 'closed'
-  | 'unavailable'
-  | 'data'
-  | 'conflict'
-  | 'internal'
+  'invalid' | 'closed' | 'unavailable' | 'data' | 'conflict' | 'internal'
 
 const kindByCode = {
   INVALID_ARGUMENT: 'invalid',
@@ -53,7 +48,7 @@ const kindByCode = {
   METADATA_VERSION_UNKNOWN: 'data',
   VALUE_DAMAGED: 'data',
   INVARIANT_BROKEN: 'internal',
-} as const satisfies Record<string, StateBackendErrorKind>
+} as const
 
 export type StateBackendErrorCode = keyof typeof kindByCode
 

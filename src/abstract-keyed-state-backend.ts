@@ -1,0 +1,302 @@
+/**
+ * What both keyed state backends are: the current key, the registered states, the write buffer, and snapshots. They differ in what
+ * lies below the buffer, which the backend's builder puts together (`KeyedStateBackendParts`).
+ */
+import type { Buffer } from 'node:buffer'
+import { CheckpointOptions } from './checkpoint/checkpoint-options.js'
+import type { CheckpointableKeyedStateBackend } from './checkpoint/checkpointable-keyed-state-backend.js'
+import type { GenerationPipeline } from './checkpoint/generation-pipeline.js'
+import { encodeMetaInformation, META_VERSION } from './checkpoint/meta-information.js'
+import type { SnapshotStrategy } from './checkpoint/snapshot-strategy.js'
+import type { SnapshotContext, SnapshotResult } from './checkpoint/snapshotable.js'
+import type { Clock } from './common/clock.js'
+import { StateBackendError } from './errors.js'
+import { computeKeyGroupForKeyHash } from './record/key-group-range-assignment.js'
+import type { KeyGroupRange } from './record/key-group-range.js'
+import type { KeyIdentity, KeySerializer } from './record/key-serializer.js'
+import type { KeyContext } from './state/key-context.js'
+import { scanKeys } from './state/key-scan.js'
+import type { State } from './state/state.js'
+import type { AnyStateDescriptor, StateDescriptor } from './state/state-descriptor.js'
+import { StateRegistry, type StateMetaInformation } from './state/state-registry.js'
+import type { StateRuntime } from './state/state-runtime.js'
+import type { CheckpointStreamFactory } from './storage/checkpoint-storage.js'
+import type { CellCodec } from './store/cell-codec.js'
+import type { StateTable } from './store/state-table.js'
+import { sweepRecordKey } from './store/sweeper.js'
+import type { WriteBuffer } from './store/write-buffer.js'
+
+export interface KeyedStateBackendParts<K> {
+  readonly keySerializer: KeySerializer<K>
+  readonly maxParallelism: number
+  readonly keyGroupRange: KeyGroupRange
+  readonly context: KeyContext
+  readonly buffer: WriteBuffer
+  readonly pipeline: GenerationPipeline
+  readonly strategy: SnapshotStrategy
+  readonly clock: Clock
+  readonly restoredStates: readonly StateMetaInformation[]
+  readonly lastEpoch: number
+  /** The table of a state that is registered now. */
+  readonly openTable: (stateId: number, name: string, codec: CellCodec) => StateTable
+  readonly scanStore: (gte: Buffer, lt: Buffer, limit: number) => Promise<[Buffer, Buffer][]>
+  /** Releases what lies below the buffer. */
+  readonly release: () => Promise<void>
+}
+
+export abstract class AbstractKeyedStateBackend<K> implements CheckpointableKeyedStateBackend<K> {
+  readonly keyGroupRange: KeyGroupRange
+  readonly maxParallelism: number
+  readonly #parts: KeyedStateBackendParts<K>
+  readonly #context: KeyContext
+  readonly #keySerializer: KeySerializer<K>
+  readonly #states: StateRegistry
+  readonly #closing = new AbortController()
+  readonly #snapshots = new Set<Promise<unknown>>()
+  #lastEpoch: number
+  /** Scans and callbacks of user code that are in progress. */
+  #inProgress = 0
+  #closed: Promise<void> | undefined
+
+  protected constructor(parts: KeyedStateBackendParts<K>) {
+    this.#parts = parts
+    this.#context = parts.context
+    this.#keySerializer = parts.keySerializer
+    this.keyGroupRange = parts.keyGroupRange
+    this.maxParallelism = parts.maxParallelism
+    this.#lastEpoch = parts.lastEpoch
+    this.#states = new StateRegistry({
+      restored: parts.restoredStates,
+      openTable: parts.openTable,
+      runtimeOf: (table) => this.#runtimeOf(table),
+    })
+  }
+
+  setCurrentKey(key: K): void {
+    const context = this.#context
+    if (context.unusable !== undefined) throw context.unusable
+    const identity = this.#keySerializer.identityOf(key)
+    const hash = this.#keySerializer.hashCode(identity)
+    const keyGroup = computeKeyGroupForKeyHash(hash, this.maxParallelism)
+    const { startKeyGroup, endKeyGroup } = this.keyGroupRange
+    if (keyGroup < startKeyGroup || keyGroup > endKeyGroup) throw this.#outOfRange(keyGroup)
+    context.identity = identity
+    context.keyGroupOffset = keyGroup - startKeyGroup
+  }
+
+  get currentKey(): K {
+    return this.#keySerializer.keyOf(this.#context.current())
+  }
+
+  getState<S extends State>(descriptor: StateDescriptor<S>): S {
+    if (this.#context.unusable !== undefined) throw this.#context.unusable
+    // The descriptor functions make nothing but these, and each ties its kind to the type of its state.
+    return this.#states.register(descriptor as StateDescriptor<never> as AnyStateDescriptor) as S
+  }
+
+  async *getKeys(stateName: string): AsyncGenerator<K> {
+    if (this.#context.unusable !== undefined) throw this.#context.unusable
+    const table = this.#states.table(stateName)
+    if (table === undefined) return
+    const runtime = this.#runtimeOf(table)
+    const finished = runtime.scanStarted()
+    try {
+      for (const keyGroup of this.keyGroupRange) {
+        const offset = keyGroup - this.keyGroupRange.startKeyGroup
+        const keys: AsyncIterable<KeyIdentity> = scanKeys(
+          runtime,
+          this.#keySerializer,
+          keyGroup,
+          offset,
+        )
+        for await (const identity of keys) yield this.#keySerializer.keyOf(identity)
+      }
+    } finally {
+      finished()
+    }
+  }
+
+  get needsDrain(): boolean {
+    return this.#parts.buffer.needsDrain
+  }
+
+  async drain(): Promise<void> {
+    const { buffer, pipeline } = this.#parts
+    while (buffer.needsDrain) {
+      if (this.#context.unusable !== undefined) throw this.#context.unusable
+      if (buffer.frozenGenerations.length === 0) this.#freeze()
+      await pipeline.idle()
+    }
+    if (this.#context.unusable !== undefined) throw this.#context.unusable
+  }
+
+  snapshot(
+    checkpointId: number,
+    _timestamp: number,
+    streamFactory: CheckpointStreamFactory,
+    checkpointOptions: CheckpointOptions,
+    context: SnapshotContext = {},
+  ): Promise<SnapshotResult> {
+    const snapshot = this.#snapshot(checkpointId, streamFactory, checkpointOptions, context)
+    this.#snapshots.add(snapshot)
+    const forget = (): void => {
+      this.#snapshots.delete(snapshot)
+    }
+    snapshot.then(forget, forget)
+    return snapshot
+  }
+
+  savepoint(
+    savepointId: number,
+    timestamp: number,
+    streamFactory: CheckpointStreamFactory,
+    context?: SnapshotContext,
+  ): Promise<SnapshotResult> {
+    return this.snapshot(
+      savepointId,
+      timestamp,
+      streamFactory,
+      CheckpointOptions.savepoint(),
+      context,
+    )
+  }
+
+  notifyCheckpointComplete(checkpointId: number): void {
+    this.#parts.strategy.notifyCheckpointComplete(checkpointId)
+  }
+
+  notifyCheckpointAborted(checkpointId: number): void {
+    this.#parts.strategy.notifyCheckpointAborted(checkpointId)
+  }
+
+  notifyCheckpointSubsumed(_checkpointId: number): void {
+    // The completed chain already left the subsumed checkpoint behind: nothing here is kept for it.
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  /** Everything up to the first `await` is the synchronous part. */
+  async #snapshot(
+    checkpointId: number,
+    streamFactory: CheckpointStreamFactory,
+    options: CheckpointOptions,
+    { signal }: SnapshotContext,
+  ): Promise<SnapshotResult> {
+    const { clock, pipeline, strategy } = this.#parts
+    const startMs = clock.monotonicMs()
+    this.#checkQuiet()
+    if (options.lastCompletedCheckpointId !== undefined) {
+      strategy.notifyCheckpointComplete(options.lastCompletedCheckpointId)
+    }
+    this.#freeze()
+    const { metas } = this.#states
+    const lastEpoch = this.#lastEpoch
+    const either = AbortSignal.any([
+      this.#closing.signal,
+      ...(signal === undefined ? [] : [signal]),
+    ])
+    const planning = pipeline.plan(checkpointId, options.snapshotType, either)
+    const syncEndMs = clock.monotonicMs()
+
+    const planned = await planning
+    if (this.#context.unusable !== undefined) throw this.#context.unusable
+    const result = { kind: planned.plan.kind, syncMs: syncEndMs - startMs }
+    if (metas.length === 0) {
+      strategy.release(planned)
+      return { ...result, ...EMPTY, asyncMs: clock.monotonicMs() - syncEndMs }
+    }
+    const meta = encodeMetaInformation({
+      version: META_VERSION,
+      keyType: this.#keySerializer.typeName,
+      maxParallelism: this.maxParallelism,
+      lastSequence: planned.request.throughSequence,
+      lastEpoch,
+      states: metas,
+    })
+    const handle = await strategy.upload(planned, { meta, streamFactory, signal: either })
+    return {
+      ...result,
+      jobManagerOwnedSnapshot: handle,
+      uploadedBytes: handle.checkpointedSize,
+      stateBytes: handle.stateSize,
+      asyncMs: clock.monotonicMs() - syncEndMs,
+    }
+  }
+
+  #checkQuiet(): void {
+    if (this.#context.unusable !== undefined) throw this.#context.unusable
+    if (this.#inProgress === 0) return
+    throw new StateBackendError(
+      'SNAPSHOT_DURING_PROCESSING',
+      'A snapshot was asked for while a scan of state or a reduce or aggregate function was in progress, so a record is half ' +
+        'processed. Take snapshots between records, and finish or return() every scan.',
+    )
+  }
+
+  #freeze(): void {
+    const generation = this.#parts.buffer.freeze()
+    if (generation !== undefined) this.#parts.pipeline.submit(generation)
+  }
+
+  #runtimeOf(table: StateTable): StateRuntime {
+    return {
+      context: this.#context,
+      table,
+      nextEpoch: () => ++this.#lastEpoch,
+      sweep: (swept, keyGroupOffset, identity, epoch) => {
+        const prefix = swept.entryPrefix(keyGroupOffset, identity, epoch)
+        this.#parts.buffer.setRaw(sweepRecordKey(prefix), NO_BYTES)
+      },
+      callback: (run) => {
+        this.#inProgress++
+        try {
+          return run()
+        } finally {
+          this.#inProgress--
+        }
+      },
+      scanStarted: () => {
+        this.#inProgress++
+        return () => {
+          this.#inProgress--
+        }
+      },
+      scanStore: (gte, lt, limit) => {
+        if (this.#context.unusable !== undefined) throw this.#context.unusable
+        return this.#parts.scanStore(gte, lt, limit)
+      },
+    }
+  }
+
+  #outOfRange(keyGroup: number): StateBackendError {
+    const { startKeyGroup, endKeyGroup } = this.keyGroupRange
+    return new StateBackendError(
+      'KEY_GROUP_OUT_OF_RANGE',
+      `Key group ${keyGroup} is not in KeyGroupRange{startKeyGroup=${startKeyGroup}, endKeyGroup=${endKeyGroup}}. The record belongs to ` +
+        'another task: route records by the same key, key type and maximum parallelism as the state was created with.',
+      { details: { keyGroup, startKeyGroup, endKeyGroup } },
+    )
+  }
+
+  async #close(): Promise<void> {
+    const closed = new StateBackendError(
+      'BACKEND_CLOSED',
+      'The state backend was closed. Create a new one from the last completed checkpoint.',
+    )
+    this.#context.disable(closed)
+    this.#closing.abort(closed)
+    await Promise.allSettled(this.#snapshots)
+    await this.#parts.pipeline.idle()
+    await this.#parts.release()
+  }
+}
+
+const NO_BYTES = new Uint8Array(0)
+const EMPTY = { jobManagerOwnedSnapshot: undefined, uploadedBytes: 0, stateBytes: 0 }

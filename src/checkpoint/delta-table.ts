@@ -1,0 +1,79 @@
+/** Delta tables on local disk: one per frozen generation, or several merged into one. */
+import { assert } from '../common/assert.js'
+import type { Slicer } from '../common/slicer.js'
+import { KeySketch } from '../table/key-sketch.js'
+import { mergeEntries } from '../table/merging-iterator.js'
+import { TableFileWriter, type TableFile } from '../table/table-file.js'
+import { TableReader } from '../table/table-reader.js'
+import type { TableWriterOptions } from '../table/table-writer.js'
+
+export interface DeltaTable {
+  readonly path: string
+  readonly sizeBytes: number
+  readonly sha256: string
+  /** Internal keys. */
+  readonly smallest: Buffer
+  readonly largest: Buffer
+  /** The delta stands for all writes with sequences in `[fromSequence, toSequence]`. */
+  readonly fromSequence: number
+  readonly toSequence: number
+  readonly entryCount: number
+  /** Of its keys; `undefined` for a restored delta, whose keys nobody has counted. */
+  readonly sketch: KeySketch | undefined
+}
+
+export function deltaTable(
+  file: TableFile,
+  range: { fromSequence: number; toSequence: number },
+  sketch: KeySketch,
+): DeltaTable {
+  const { path, sizeBytes, sha256, smallest, largest, entryCount } = file
+  return { path, sizeBytes, sha256, smallest, largest, entryCount, sketch, ...range }
+}
+
+/** Bytes of the deltas merged into one, estimated; their sum where the keys of one were not counted. */
+export function estimateMergedBytes(deltas: readonly DeltaTable[]): number {
+  const bytes = deltas.reduce((total, delta) => total + delta.sizeBytes, 0)
+  const sketches = deltas.flatMap((delta) => (delta.sketch === undefined ? [] : [delta.sketch]))
+  if (sketches.length < deltas.length || bytes === 0) return bytes
+  const entries = deltas.reduce((total, delta) => total + delta.entryCount, 0)
+  return bytes * Math.min(1, KeySketch.distinctKeys(sketches) / entries)
+}
+
+/**
+ * Merges neighbouring deltas, from oldest to newest, into the new file `path`: the newest entry of every key, deletions included,
+ * because the base may hold what they delete. In slices. On failure or abort the file is removed.
+ */
+export async function mergeDeltas(
+  deltas: readonly DeltaTable[],
+  path: string,
+  options: { slicer: Slicer; signal: AbortSignal; table: TableWriterOptions },
+): Promise<DeltaTable> {
+  const first = deltas[0]
+  const last = deltas.at(-1)
+  assert(first !== undefined && last !== undefined, 'a merge has deltas')
+  const table = await TableFileWriter.create(path, options.table)
+  const readers: TableReader[] = []
+  const sketch = new KeySketch()
+  try {
+    for (const delta of deltas) readers.push(TableReader.open(delta.path))
+    options.slicer.restart()
+    for (const entry of mergeEntries(readers.map((reader) => reader.entries()))) {
+      table.add(entry.userKey, entry.sequence, entry.type, entry.value)
+      sketch.add(entry.userKey)
+      if (!options.slicer.due()) continue
+      options.signal.throwIfAborted()
+      await table.flush()
+      await options.slicer.pause()
+    }
+    const file = await table.finish()
+    assert(file !== undefined, 'merged deltas are never empty')
+    const range = { fromSequence: first.fromSequence, toSequence: last.toSequence }
+    return deltaTable(file, range, sketch)
+  } catch (error) {
+    await table.abort()
+    throw error
+  } finally {
+    for (const reader of readers) reader.close()
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * Writes frozen generations one after the other, and plans snapshots between them.
+ *
+ * Invariants
+ * A1 Generations are written and retired in the order they were frozen, one at a time.
+ * A2 A snapshot is planned right after its generation was written and before the next one is.
+ * A3 After the first failure to write a generation nothing is written any more: the order of writes would have a hole.
+ */
+import type { Clock } from '../common/clock.js'
+import { throwIfAborted } from '../common/concurrency.js'
+import { SerialQueue } from '../common/serial-queue.js'
+import { Slicer } from '../common/slicer.js'
+import { writeGeneration } from '../store/generation-writer.js'
+import type { LevelDBStore } from '../store/leveldb-store.js'
+import type { Generation, WriteBuffer } from '../store/write-buffer.js'
+import { TableFileWriter } from '../table/table-file.js'
+import type { TableWriterOptions } from '../table/table-writer.js'
+import type { SnapshotType } from './checkpoint-options.js'
+import { deltaTable } from './delta-table.js'
+import type { PlannedSnapshot, SnapshotStrategy } from './snapshot-strategy.js'
+
+export interface GenerationPipelineOptions {
+  readonly buffer: WriteBuffer
+  /** `undefined` for the in-memory backend. */
+  readonly store: LevelDBStore | undefined
+  readonly strategy: SnapshotStrategy
+  readonly table: TableWriterOptions
+  readonly clock: Clock
+  /** The last sequence of what was restored; 0 for nothing. */
+  readonly lastSequence: number
+  /** Called with a generation that is in the store and in the read cache. */
+  readonly onWritten: (generation: Generation) => void
+  /** Called once, with the error that stopped the pipeline. */
+  readonly onFailure: (error: unknown) => void
+}
+
+export class GenerationPipeline {
+  readonly #options: GenerationPipelineOptions
+  readonly #queue = new SerialQueue()
+  readonly #slicer: Slicer
+  #lastSequence: number
+  #failed = false
+
+  constructor(options: GenerationPipelineOptions) {
+    this.#options = options
+    this.#slicer = new Slicer(options.clock)
+    this.#lastSequence = options.lastSequence
+  }
+
+  /** The sequence of the last entry that was written. */
+  get lastSequence(): number {
+    return this.#lastSequence
+  }
+
+  /** Takes over a frozen generation. */
+  submit(generation: Generation): void {
+    void this.#queue.push(async () => {
+      if (this.#failed) return
+      try {
+        await this.#write(generation)
+      } catch (error) {
+        this.#failed = true
+        this.#options.onFailure(error)
+      }
+    })
+  }
+
+  /** Plans a snapshot of everything submitted so far. `meta` is asked for the last sequence it has to name. */
+  plan(
+    checkpointId: number,
+    snapshotType: SnapshotType,
+    signal: AbortSignal,
+  ): Promise<PlannedSnapshot> {
+    return this.#queue.push(() => {
+      throwIfAborted(signal)
+      return this.#options.strategy.plan({
+        checkpointId,
+        snapshotType,
+        throughSequence: this.#lastSequence,
+      })
+    })
+  }
+
+  /** Resolves when everything submitted so far was written, or the pipeline has failed. */
+  idle(): Promise<void> {
+    return this.#queue.idle()
+  }
+
+  async #write(generation: Generation): Promise<void> {
+    const { buffer, store, strategy, table, onWritten } = this.#options
+    const writer = await TableFileWriter.create(strategy.newTablePath(), table)
+    const written = await writeGeneration(
+      {
+        keySerializer: buffer.keySerializer,
+        startKeyGroup: buffer.startKeyGroup,
+        numberOfKeyGroups: buffer.numberOfKeyGroups,
+        layers: generation.layers,
+        raw: generation.raw,
+      },
+      { store, lastSequence: this.#lastSequence, table: writer, slicer: this.#slicer },
+    )
+    const fromSequence = this.#lastSequence + 1
+    this.#lastSequence = written.file.largestSequence
+    await buffer.retire(generation, this.#slicer)
+    const range = { fromSequence, toSequence: this.#lastSequence }
+    strategy.addDelta(deltaTable(written.file, range, written.sketch))
+    onWritten(generation)
+  }
+}

@@ -1,0 +1,167 @@
+/**
+ * Which tables a checkpoint consists of: the chain of the last completed one, the deltas taken since, and what they become.
+ *
+ * Invariants
+ * I1 (C1) A chain starts from the last completed checkpoint, never from a pending or aborted one, never from a savepoint.
+ * I2 The deltas of an aborted or failed checkpoint are in the next one.
+ * I3 The deltas of a chain are contiguous: each begins with the sequence after the last of the one before.
+ */
+import { assert } from '../common/assert.js'
+import type { CapturedTables } from '../store/leveldb-store.js'
+import { estimateMergedBytes, type DeltaTable } from './delta-table.js'
+import type { TableHandle } from './keyed-state-handle.js'
+import { decideSnapshot, type RebasePolicy, type SnapshotDecision } from './rebase-policy.js'
+
+/** A table that lies in storage already, with the local name its bytes are known by. */
+export interface ChainBase {
+  /** `<incarnation>/<file number>`: never two contents. */
+  readonly identity: string
+  readonly handle: TableHandle
+}
+
+export interface ChainDelta {
+  /** A restored delta was adopted by the store as a table of its own; `undefined` for one that was written here. */
+  readonly identity?: string
+  readonly delta: DeltaTable
+  readonly handle: TableHandle
+}
+
+/** The tables of one checkpoint, all of them in storage. */
+export interface SnapshotChain {
+  readonly checkpointId: number
+  readonly base: readonly ChainBase[]
+  readonly deltas: readonly ChainDelta[]
+  /** All writes up to this sequence are in the chain. */
+  readonly throughSequence: number
+}
+
+export const EMPTY_CHAIN: SnapshotChain = {
+  checkpointId: 0,
+  base: [],
+  deltas: [],
+  throughSequence: 0,
+}
+
+/** A base table of a plan: in storage already, or to be uploaded from `path`. */
+export type PlannedBase = { readonly identity: string } & (
+  | { readonly handle: TableHandle }
+  | {
+      readonly handle?: undefined
+      readonly path: string
+      readonly sizeBytes: number
+      readonly table: Omit<TableHandle, 'state'>
+    }
+)
+
+export interface PlannedDelta {
+  readonly identity?: string
+  readonly delta: DeltaTable
+  readonly handle: TableHandle | undefined
+}
+
+export interface SnapshotPlan {
+  readonly kind: 'none' | 'delta' | 'merge' | 'rebase'
+  readonly base: readonly PlannedBase[]
+  readonly deltas: readonly PlannedDelta[]
+  /** Range `[from, to)` of `deltas` to be merged into one. */
+  readonly merge: { from: number; to: number } | undefined
+  readonly throughSequence: number
+}
+
+/** Deltas not in the chain yet, oldest first. */
+export function newDeltas(chain: SnapshotChain, local: readonly DeltaTable[]): DeltaTable[] {
+  return local.filter((delta) => delta.toSequence > chain.throughSequence)
+}
+
+/**
+ * Whether the chain and the new deltas together hold every write up to `throughSequence`. They do not after local deltas were dropped
+ * to bound the disk: then only a rebase can continue.
+ */
+export function isContiguous(
+  chain: SnapshotChain,
+  deltas: readonly DeltaTable[],
+  throughSequence: number,
+): boolean {
+  let sequence = chain.throughSequence
+  for (const delta of deltas) {
+    if (delta.fromSequence !== sequence + 1) return false
+    sequence = delta.toSequence
+  }
+  return sequence === throughSequence
+}
+
+export function decide(
+  chain: SnapshotChain,
+  deltas: readonly DeltaTable[],
+  policy: RebasePolicy,
+): SnapshotDecision {
+  const completed = chain.deltas.map(({ delta }) => delta)
+  return decideSnapshot(
+    {
+      baseBytes: chain.base.reduce((bytes, { handle }) => bytes + handle.state.sizeBytes, 0),
+      completedDeltaBytes: completed.map((delta) => delta.sizeBytes),
+      newDeltaBytes: deltas.map((delta) => delta.sizeBytes),
+      mergedBytes: estimateMergedBytes([...completed, ...deltas]),
+      mergedNewBytes: estimateMergedBytes(deltas),
+    },
+    policy,
+  )
+}
+
+/** The chain, and the new deltas behind it. */
+export function extendedPlan(
+  chain: SnapshotChain,
+  deltas: readonly DeltaTable[],
+  merge: { from: number; to: number } | undefined,
+  throughSequence: number,
+): SnapshotPlan {
+  assert(isContiguous(chain, deltas, throughSequence), 'I3: the deltas of a chain are contiguous')
+  return {
+    kind: merge !== undefined ? 'merge' : deltas.length > 0 ? 'delta' : 'none',
+    base: chain.base,
+    deltas: [...chain.deltas, ...deltas.map((delta) => ({ delta, handle: undefined }))],
+    merge,
+    throughSequence,
+  }
+}
+
+/**
+ * A new base: the store's own tables, and behind them every delta that holds a write they may lack. A table or delta that the chain
+ * has already is not uploaded again, unless `reuse` is false.
+ */
+export function rebasedPlan(
+  chain: SnapshotChain,
+  deltas: readonly DeltaTable[],
+  captured: CapturedTables,
+  options: { incarnation: string; reuse: boolean; throughSequence: number },
+): SnapshotPlan {
+  const inStorage = new Map<string | undefined, TableHandle>()
+  for (const { identity, handle } of [...chain.base, ...chain.deltas]) {
+    inStorage.set(identity, handle)
+  }
+  const base = captured.tables.map((table): PlannedBase => {
+    const identity = `${options.incarnation}/${table.number}`
+    const described = {
+      role: 'base' as const,
+      level: table.level,
+      smallest: table.smallest.toString('base64'),
+      largest: table.largest.toString('base64'),
+      largestSequence: captured.coveredSequence,
+    }
+    const handle = options.reuse ? inStorage.get(identity) : undefined
+    return handle === undefined
+      ? { identity, path: table.path, sizeBytes: table.sizeBytes, table: described }
+      : { identity, handle: { ...described, state: handle.state } }
+  })
+  const kept = chain.deltas.map((delta) =>
+    options.reuse ? delta : { ...delta, handle: undefined },
+  )
+  const all: PlannedDelta[] = [...kept, ...deltas.map((delta) => ({ delta, handle: undefined }))]
+  return {
+    kind: 'rebase',
+    base,
+    deltas: all.filter(({ delta }) => delta.toSequence > captured.coveredSequence),
+    merge: undefined,
+    throughSequence: options.throughSequence,
+  }
+}

@@ -1,0 +1,231 @@
+/**
+ * Takes the snapshots of one backend: plans each when the store is at the snapshot's state, uploads it, and remembers which chain was
+ * completed last.
+ *
+ * Invariants
+ * I1 A plan is made after the snapshot's generation was written and before the next one is: the store then holds exactly the
+ *    snapshot's state, so its tables can be taken as they are.
+ * I2 Only `notifyCheckpointComplete` (or the coordinator's word at a barrier) moves the completed chain, and only forward.
+ */
+import { mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { assert } from '../common/assert.js'
+import type { Clock } from '../common/clock.js'
+import { Slicer } from '../common/slicer.js'
+import { StateBackendError } from '../errors.js'
+import type { KeyGroupRange } from '../record/key-group-range.js'
+import {
+  CheckpointedStateScope,
+  type CheckpointStreamFactory,
+} from '../storage/checkpoint-storage.js'
+import type { CapturedTables } from '../store/leveldb-store.js'
+import type { TableWriterOptions } from '../table/table-writer.js'
+import type { SnapshotType } from './checkpoint-options.js'
+import type { DeltaTable } from './delta-table.js'
+import type { IncrementalRemoteKeyedStateHandle } from './keyed-state-handle.js'
+import { LocalDeltas } from './local-deltas.js'
+import type { RebasePolicy } from './rebase-policy.js'
+import {
+  decide,
+  extendedPlan,
+  isContiguous,
+  newDeltas,
+  rebasedPlan,
+  type SnapshotChain,
+  type SnapshotPlan,
+} from './snapshot-chain.js'
+import { uploadSnapshot } from './snapshot-upload.js'
+
+/** Checkpoints whose outcome is not known yet; a coordinator that never tells would make this grow. */
+const PENDING_CHECKPOINTS_MAX = 1000
+
+/** Deltas that no checkpoint took are dropped from the disk beyond this; the next checkpoint is then a rebase. */
+const UNCONFIRMED_BYTES_MAX = 512 * 2 ** 20
+
+/** Where base tables come from. */
+export interface BaseSource {
+  /** Links or writes the store's tables into the new folder `directory`; `undefined` when that is not possible just now. */
+  captureTables(directory: string): CapturedTables | undefined | Promise<CapturedTables | undefined>
+  /** As `CapturedTables.coveredSequence`, without capturing. */
+  coveredSequence(): number
+}
+
+export interface SnapshotStrategyOptions {
+  /** Scratch folder of this incarnation for tables. */
+  readonly directory: string
+  /** Unique, random: what makes file numbers into identities. */
+  readonly incarnation: string
+  readonly keyGroupRange: KeyGroupRange
+  readonly baseSource: BaseSource
+  readonly policy: RebasePolicy
+  readonly table: TableWriterOptions
+  readonly clock: Clock
+  readonly randomId: () => string
+  /** The chain of the checkpoint this backend was restored from, or the empty one. */
+  readonly chain: SnapshotChain
+}
+
+export interface SnapshotRequest {
+  readonly checkpointId: number
+  readonly snapshotType: SnapshotType
+  readonly throughSequence: number
+}
+
+export interface PlannedSnapshot {
+  readonly request: SnapshotRequest
+  readonly plan: SnapshotPlan
+  /** Holds the captured tables until the upload is done. */
+  readonly captureDirectory: string | undefined
+}
+
+export class SnapshotStrategy {
+  readonly #options: SnapshotStrategyOptions
+  readonly #deltas = new LocalDeltas()
+  readonly #pending = new Map<number, SnapshotChain>()
+  readonly #running = new Set<PlannedSnapshot>()
+  #completed: SnapshotChain
+  #fileCount = 0
+
+  constructor(options: SnapshotStrategyOptions) {
+    this.#options = options
+    this.#completed = options.chain
+    for (const { delta } of options.chain.deltas) this.#deltas.track(delta.path)
+  }
+
+  get lastCompletedCheckpointId(): number {
+    return this.#completed.checkpointId
+  }
+
+  /** A new local file name for a table. */
+  newTablePath(): string {
+    return join(this.#options.directory, `delta-${String(++this.#fileCount).padStart(6, '0')}.ldb`)
+  }
+
+  /** A generation was written. Bounds what failing checkpoints leave on the disk. */
+  addDelta(delta: DeltaTable): void {
+    this.#deltas.add(delta)
+    if (this.#deltas.unconfirmedBytes <= UNCONFIRMED_BYTES_MAX) return
+    this.#deltas.forgetThrough(this.#options.baseSource.coveredSequence())
+    this.#sweep()
+  }
+
+  /** To be called when the store holds exactly the snapshot's state. */
+  async plan(request: SnapshotRequest): Promise<PlannedSnapshot> {
+    const deltas = newDeltas(this.#completed, this.#deltas.unconfirmed)
+    const contiguous = isContiguous(this.#completed, deltas, request.throughSequence)
+    const extensible = contiguous && request.snapshotType === 'checkpoint'
+    const decision = decide(this.#completed, deltas, this.#options.policy)
+    let planned: PlannedSnapshot | undefined
+    if (!extensible || decision.kind === 'rebase') planned = await this.#rebase(request, deltas)
+    if (planned === undefined && extensible) {
+      const merge = decision.kind === 'extend' ? decision.merge : undefined
+      const plan = extendedPlan(this.#completed, deltas, merge, request.throughSequence)
+      planned = { request, plan, captureDirectory: undefined }
+    }
+    if (planned === undefined) {
+      throw new StateBackendError(
+        'CHECKPOINT_FAILED',
+        `Snapshot ${request.checkpointId} could not get hold of the database's tables, because compactions kept replacing them. ` +
+          'Nothing is lost; trigger the next checkpoint.',
+      )
+    }
+    this.#running.add(planned)
+    return planned
+  }
+
+  async #rebase(
+    request: SnapshotRequest,
+    deltas: readonly DeltaTable[],
+  ): Promise<PlannedSnapshot | undefined> {
+    const { incarnation, baseSource } = this.#options
+    const name = `capture-${String(++this.#fileCount).padStart(6, '0')}`
+    const captureDirectory = join(this.#options.directory, name)
+    const captured = await baseSource.captureTables(captureDirectory)
+    if (captured === undefined) return undefined
+    const plan = rebasedPlan(this.#completed, deltas, captured, {
+      incarnation,
+      reuse: request.snapshotType === 'checkpoint',
+      throughSequence: request.throughSequence,
+    })
+    return { request, plan, captureDirectory }
+  }
+
+  /** Uploads a plan and returns its handle. The local tables it needs stay until it has settled. */
+  async upload(
+    planned: PlannedSnapshot,
+    input: { meta: Buffer; streamFactory: CheckpointStreamFactory; signal: AbortSignal },
+  ): Promise<IncrementalRemoteKeyedStateHandle> {
+    const { checkpointId, snapshotType } = planned.request
+    const { incarnation, keyGroupRange, table, clock, randomId } = this.#options
+    const mergedPath = this.newTablePath()
+    this.#deltas.track(mergedPath)
+    try {
+      const { chain, handle } = await uploadSnapshot({
+        ...input,
+        plan: planned.plan,
+        checkpointId,
+        tableScope:
+          snapshotType === 'savepoint'
+            ? CheckpointedStateScope.Exclusive
+            : CheckpointedStateScope.Shared,
+        backendIdentifier: incarnation,
+        stateHandleId: randomId(),
+        keyGroupRange,
+        mergedPath,
+        slicer: new Slicer(clock),
+        table,
+      })
+      if (snapshotType !== 'savepoint') this.#await(chain)
+      return handle
+    } finally {
+      this.release(planned)
+    }
+  }
+
+  /** Releases what a plan holds on the disk; `upload` does so itself. */
+  release(planned: PlannedSnapshot): void {
+    this.#running.delete(planned)
+    if (planned.captureDirectory !== undefined) {
+      rmSync(planned.captureDirectory, { recursive: true, force: true })
+    }
+    this.#sweep()
+  }
+
+  #await(chain: SnapshotChain): void {
+    this.#pending.set(chain.checkpointId, chain)
+    if (this.#pending.size <= PENDING_CHECKPOINTS_MAX) return
+    const oldest = this.#pending.keys().next()
+    if (oldest.done === false) this.#pending.delete(oldest.value)
+  }
+
+  /** An older id than the last completed one, or one that was never uploaded here (a savepoint), changes nothing. */
+  notifyCheckpointComplete(checkpointId: number): void {
+    const chain = this.#pending.get(checkpointId)
+    if (chain === undefined || checkpointId <= this.#completed.checkpointId) return
+    assert(
+      chain.throughSequence >= this.#completed.throughSequence,
+      'a later checkpoint holds at least what an earlier one holds',
+    )
+    this.#completed = chain
+    for (const id of this.#pending.keys()) if (id <= checkpointId) this.#pending.delete(id)
+    this.#deltas.forgetThrough(chain.throughSequence)
+    this.#sweep()
+  }
+
+  notifyCheckpointAborted(checkpointId: number): void {
+    if (this.#pending.delete(checkpointId)) this.#sweep()
+  }
+
+  #sweep(): void {
+    const chains = [this.#completed, ...this.#pending.values()]
+    const running = [...this.#running].flatMap(({ plan }) => plan.deltas)
+    this.#deltas.sweep(
+      [...chains.flatMap((chain) => chain.deltas), ...running].map(({ delta }) => delta),
+    )
+  }
+
+  /** Makes the scratch folder. */
+  prepare(): void {
+    mkdirSync(this.#options.directory, { recursive: true })
+  }
+}

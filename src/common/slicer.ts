@@ -1,0 +1,47 @@
+/**
+ * Cuts long work on the event loop into slices, so that a stream goes on while a table is built.
+ *
+ * The worker calls `due()` every few entries and, when it says so, awaits `pause()`.
+ */
+import type { Clock } from './clock.js'
+
+/** Half of the 20 ms that nothing of ours may hold the event loop for: a slice overshoots by what runs between two `due()`. */
+export const SLICE_MS = 8
+
+/** `due()` looks at the clock once in so many calls. */
+const CALLS_PER_CLOCK_READ = 64
+
+export class Slicer {
+  readonly #clock: Clock
+  #sliceStartMs: number
+  #calls = 0
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+    this.#sliceStartMs = clock.monotonicMs()
+  }
+
+  /** Whether the slice is used up. */
+  due(): boolean {
+    if (++this.#calls < CALLS_PER_CLOCK_READ) return false
+    this.#calls = 0
+    return this.overdue()
+  }
+
+  /** As `due`, but looks at the clock at every call: for steps that take milliseconds each. */
+  overdue(): boolean {
+    return this.#clock.monotonicMs() - this.#sliceStartMs >= SLICE_MS
+  }
+
+  /** Gives the event loop a turn. */
+  async pause(): Promise<void> {
+    await this.#clock.nextTurn()
+    this.restart()
+  }
+
+  /** Starts a new slice; call it after any other `await` that let the event loop turn. */
+  restart(): void {
+    this.#sliceStartMs = this.#clock.monotonicMs()
+    this.#calls = 0
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * How values become bytes: the `TypeSerializer` contract and its default, msgpackr.
+ *
+ * Invariants
+ * I1 `deserialize(serialize(x))` is a value equal to `x` that shares no memory with it: what a state returns belongs to the caller.
+ * I2 A value that cannot be brought back is refused when it is written (`VALUE_NOT_ENCODABLE`), never found out at a restore.
+ */
+import { Buffer } from 'node:buffer'
+import { Packr } from 'msgpackr'
+import { StateBackendError } from '../errors.js'
+
+export interface TypeSerializer<T> {
+  /**
+   * Names the format, for example `msgpack` or `order-v2`. Written to every checkpoint and compared at restore: another name for
+   * a state that was restored is `SERIALIZER_MISMATCH`.
+   */
+  readonly typeName: string
+  /** Encodes one value. The returned bytes are read before the next call and never kept, so a scratch buffer may be reused. */
+  serialize(value: T): Uint8Array
+  /** Decodes what `serialize` made. `bytes` is valid during the call only: copy what is kept. */
+  deserialize(bytes: Uint8Array): T
+}
+
+const MINUS_ZERO = Buffer.from([0xcb, 0x80, 0, 0, 0, 0, 0, 0, 0])
+
+function notEncodable(what: string, cause?: unknown): StateBackendError {
+  return new StateBackendError(
+    'VALUE_NOT_ENCODABLE',
+    `The value cannot be stored: ${what}. Store plain data (numbers, strings, bigints, booleans, dates, bytes, arrays, objects, ` +
+      'maps, sets), or give the state a TypeSerializer of its own. Nothing was written.',
+    cause === undefined ? {} : { cause },
+  )
+}
+
+/**
+ * The default serializer. Objects are msgpackr *records*, so that a `Map` comes back as a `Map` and an object as an object; `Set`,
+ * `Date`, bigints of any size and typed arrays keep their type as well. Not kept: class identity (a plain object comes back).
+ */
+export class MsgpackSerializer<T> implements TypeSerializer<T> {
+  readonly typeName = 'msgpack'
+  readonly #packr = new Packr({
+    useRecords: true,
+    moreTypes: true,
+    useBigIntExtension: true,
+    copyBuffers: true,
+  })
+
+  serialize(value: T): Uint8Array {
+    switch (typeof value) {
+      case 'number':
+        if (Object.is(value, -0)) return MINUS_ZERO
+        break
+      case 'string':
+        if (!value.isWellFormed()) throw notEncodable('a string with a lone surrogate')
+        break
+      case 'function':
+      case 'symbol':
+      case 'undefined':
+        throw notEncodable(`it is a ${typeof value}`)
+      default:
+    }
+    try {
+      return this.#packr.pack(value)
+    } catch (cause) {
+      throw notEncodable(cause instanceof Error ? cause.message : String(cause), cause)
+    }
+  }
+
+  deserialize(bytes: Uint8Array): T {
+    try {
+      const value: T = this.#packr.unpack(bytes)
+      return value
+    } catch (cause) {
+      throw new StateBackendError(
+        'VALUE_DAMAGED',
+        'A stored value cannot be decoded. Restore from an earlier checkpoint, or use the serializer that wrote the state.',
+        { cause },
+      )
+    }
+  }
+}

@@ -1,0 +1,57 @@
+/** What a program configures: a factory of keyed state backends. */
+import type { CheckpointableKeyedStateBackend } from './checkpoint/checkpointable-keyed-state-backend.js'
+import type { IncrementalRemoteKeyedStateHandle } from './checkpoint/keyed-state-handle.js'
+import { StateBackendError } from './errors.js'
+import type { KeyGroupRange } from './record/key-group-range.js'
+import { checkParallelismPreconditions } from './record/key-group-range-assignment.js'
+import type { KeySerializer } from './record/key-serializer.js'
+import type { CheckpointStorage } from './storage/checkpoint-storage.js'
+
+export interface KeyedStateBackendOptions<K> {
+  /** Names the operator in local file names and messages: letters, digits, dots, dashes and underscores, at most 100. */
+  readonly operatorId: string
+  /** The type of the keys: `stringKey`, `numberKey`, `bigintKey`, `booleanKey`, `bytesKey` or `tupleKey(...)`. */
+  readonly keySerializer: KeySerializer<K>
+  /** Key groups of the whole job, 1 to 32,768. Fixed for the life of its state. */
+  readonly maxParallelism: number
+  /** The key groups of this task, both ends included. */
+  readonly keyGroupRange: KeyGroupRange
+  /** What to restore from: the handles of the last completed checkpoint, or none to start empty. */
+  readonly stateHandles?: readonly IncrementalRemoteKeyedStateHandle[]
+  /** Where the state of `stateHandles` lies. */
+  readonly checkpointStorage?: CheckpointStorage
+  /** Aborts a restore. */
+  readonly signal?: AbortSignal
+}
+
+export interface StateBackend {
+  /**
+   * Creates the keyed state of one task, restored from `stateHandles`. Rejects with `INVALID_ARGUMENT`; `RESTORE_MISMATCH` when the
+   * handles are of another range, key type or maximum parallelism; `OBJECT_MISSING` or `OBJECT_DAMAGED` when state is gone or was
+   * altered; `DIRECTORY_NOT_WRITABLE`, `DIRECTORY_NOT_EMPTY`, `DIRECTORY_IN_USE` or `DISK_FULL` for the local directory. Nothing is left
+   * behind by a failure.
+   */
+  createKeyedStateBackend<K>(
+    options: KeyedStateBackendOptions<K>,
+  ): Promise<CheckpointableKeyedStateBackend<K>>
+}
+
+const OPERATOR_ID = /^[A-Za-z0-9._-]{1,100}$/
+
+/** Throws `INVALID_ARGUMENT` for options that no backend can be made of. */
+export function checkKeyedStateBackendOptions<K>(options: KeyedStateBackendOptions<K>): void {
+  const { operatorId, maxParallelism, keyGroupRange } = options
+  if (!OPERATOR_ID.test(operatorId)) {
+    throw new StateBackendError(
+      'INVALID_ARGUMENT',
+      `operatorId must be 1 to 100 letters, digits, dots, dashes or underscores, got ${JSON.stringify(operatorId)}.`,
+    )
+  }
+  checkParallelismPreconditions(maxParallelism)
+  if (keyGroupRange.isEmpty || keyGroupRange.endKeyGroup >= maxParallelism) {
+    throw new StateBackendError(
+      'INVALID_ARGUMENT',
+      `keyGroupRange ${keyGroupRange.toString()} must not be empty and must end below maxParallelism ${maxParallelism}.`,
+    )
+  }
+}

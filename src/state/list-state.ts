@@ -1,0 +1,158 @@
+import type { KeyIdentity } from '../record/key-serializer.js'
+import {
+  CONTAINER_BYTES,
+  LIST_SLOT_BYTES,
+  MAP_ENTRY_BYTES,
+  PackedList,
+  Spilled,
+  TOMBSTONE,
+  elementBytes,
+  listBytes,
+  type Cell,
+  type Element,
+} from '../store/cell.js'
+import type { ElementCodec } from './element-codec.js'
+import { PACKED_BYTES_MAX, PACKED_ENTRIES_MAX } from './spilling.js'
+import type { ListState } from './state.js'
+import { requireValue, type StateRuntime } from './state-runtime.js'
+
+const ADD_NULL = 'You cannot add null to a ListState.'
+
+/**
+ * A list is one packed cell while small. Beyond the limit it spills: a header, and densely numbered chunks of at most as many
+ * elements as a packed list; from then on appending writes new chunks and reads nothing but the header.
+ */
+export class KeyedListState<T> implements ListState<T> {
+  readonly #runtime: StateRuntime
+  readonly #elements: ElementCodec<T>
+
+  constructor(runtime: StateRuntime, elements: ElementCodec<T>) {
+    this.#runtime = runtime
+    this.#elements = elements
+  }
+
+  get(): T[] {
+    const identity = this.#runtime.context.current()
+    const { keyGroupOffset } = this.#runtime.context
+    const cell = this.#runtime.table.find(keyGroupOffset, identity)
+    if (cell === TOMBSTONE) return []
+    if (cell instanceof PackedList) return this.#decoded(cell.elements)
+    const header = cell as Spilled
+    const values: T[] = []
+    for (let chunk = 0; chunk < header.chunkCount; chunk++) {
+      const entry = this.#runtime.table.findEntry(keyGroupOffset, identity, header, chunk)
+      values.push(...this.#decoded(entry as readonly Element[]))
+    }
+    return values
+  }
+
+  add(value: T): void {
+    this.#append([this.#elements.toElement(requireValue(value, ADD_NULL))])
+  }
+
+  addAll(values: readonly T[]): void {
+    const elements = this.#encoded(values, 'List of values to add cannot be null.')
+    if (elements.length > 0) this.#append(elements)
+  }
+
+  update(values: readonly T[]): void {
+    const elements = this.#encoded(values, 'List of values to update cannot be null.')
+    if (elements.length === 0) return this.clear()
+    const identity = this.#runtime.context.current()
+    const { keyGroupOffset } = this.#runtime.context
+    this.#replace(keyGroupOffset, identity, this.#packOrSpill(elements))
+  }
+
+  clear(): void {
+    const identity = this.#runtime.context.current()
+    this.#replace(this.#runtime.context.keyGroupOffset, identity, TOMBSTONE)
+  }
+
+  #decoded(elements: readonly Element[]): T[] {
+    return elements.map((element) => this.#elements.fromElement(element))
+  }
+
+  #encoded(values: readonly T[], whenNull: string): Element[] {
+    return requireValue(values, whenNull).map((value) =>
+      this.#elements.toElement(requireValue(value, ADD_NULL)),
+    )
+  }
+
+  #replace(keyGroupOffset: number, identity: KeyIdentity, cell: Cell): void {
+    const { table } = this.#runtime
+    const replaced = table.find(keyGroupOffset, identity)
+    table.put(keyGroupOffset, identity, cell)
+    if (replaced instanceof Spilled) {
+      this.#runtime.sweep(table, keyGroupOffset, identity, replaced.epoch)
+    }
+  }
+
+  #append(added: readonly Element[]): void {
+    const { table, context } = this.#runtime
+    const identity = context.current()
+    const { keyGroupOffset } = context
+    table.beginWrite()
+    const cell = this.#ownCell(keyGroupOffset, identity)
+    if (cell instanceof Spilled) return table.grew(appendToChunks(cell, added))
+    const bytes = cell.bytes + listBytes(added) - CONTAINER_BYTES
+    const length = cell.elements.length + added.length
+    if (length > PACKED_ENTRIES_MAX || bytes > PACKED_BYTES_MAX) {
+      table.set(keyGroupOffset, identity, this.#packOrSpill([...cell.elements, ...added]))
+      return
+    }
+    const grown = bytes - cell.bytes
+    cell.elements.push(...added)
+    cell.bytes = bytes
+    table.grew(grown)
+  }
+
+  /** The current key's cell in the active layer, brought there when it is not. */
+  #ownCell(keyGroupOffset: number, identity: KeyIdentity): PackedList | Spilled {
+    const { table } = this.#runtime
+    const active = table.findActive(keyGroupOffset, identity)
+    if (active instanceof PackedList || active instanceof Spilled) return active
+    const below = active ?? table.find(keyGroupOffset, identity)
+    const own =
+      below instanceof PackedList
+        ? new PackedList([...below.elements], below.bytes)
+        : below instanceof Spilled
+          ? new Spilled(below.epoch, below.chunkCount, new Map(), CONTAINER_BYTES)
+          : new PackedList([], CONTAINER_BYTES)
+    table.set(keyGroupOffset, identity, own)
+    return own
+  }
+
+  #packOrSpill(elements: Element[]): PackedList | Spilled {
+    const bytes = listBytes(elements)
+    if (elements.length <= PACKED_ENTRIES_MAX && bytes <= PACKED_BYTES_MAX) {
+      return new PackedList(elements, bytes)
+    }
+    const spilled = new Spilled(this.#runtime.nextEpoch(), 0, new Map(), CONTAINER_BYTES)
+    appendToChunks(spilled, elements)
+    return spilled
+  }
+}
+
+/** Appends to the chunks this generation already has, then to new ones. Returns by how much the cell grew, in bytes. */
+function appendToChunks(cell: Spilled, elements: readonly Element[]): number {
+  const before = cell.bytes
+  let chunk = cell.entries.get(cell.chunkCount - 1) as Element[] | undefined
+  let chunkBytes = chunk === undefined ? 0 : listBytes(chunk)
+  for (const element of elements) {
+    const bytes = LIST_SLOT_BYTES + elementBytes(element)
+    if (
+      chunk === undefined ||
+      chunk.length >= PACKED_ENTRIES_MAX ||
+      chunkBytes + bytes > PACKED_BYTES_MAX
+    ) {
+      chunk = []
+      chunkBytes = CONTAINER_BYTES
+      cell.entries.set(cell.chunkCount++, chunk)
+      cell.bytes += CONTAINER_BYTES + MAP_ENTRY_BYTES
+    }
+    chunk.push(element)
+    chunkBytes += bytes
+    cell.bytes += bytes
+  }
+  return cell.bytes - before
+}

@@ -1,0 +1,213 @@
+import type { KeyIdentity, KeySerializer } from '../record/key-serializer.js'
+import {
+  CONTAINER_BYTES,
+  MAP_ENTRY_BYTES,
+  PackedMap,
+  Spilled,
+  TOMBSTONE,
+  elementBytes,
+  flattened,
+  spilledEntryBytes,
+  type Cell,
+  type Element,
+  type Tombstone,
+} from '../store/cell.js'
+import type { ElementCodec } from './element-codec.js'
+import { scanSpilled } from './map-scan.js'
+import { PACKED_BYTES_MAX, PACKED_ENTRIES_MAX } from './spilling.js'
+import type { MapState } from './state.js'
+import { requireValue, type StateRuntime } from './state-runtime.js'
+
+/**
+ * A map is one packed cell while small. Beyond the limit it spills: a header, and one entry per user key under the header's epoch.
+ * It is packed again only after it was cleared, under a new epoch, so that entries of the old one can never come back.
+ */
+export class KeyedMapState<UK, UV> implements MapState<UK, UV> {
+  readonly #runtime: StateRuntime
+  readonly #userKeys: KeySerializer<UK>
+  readonly #elements: ElementCodec<UV>
+
+  constructor(runtime: StateRuntime, userKeys: KeySerializer<UK>, elements: ElementCodec<UV>) {
+    this.#runtime = runtime
+    this.#userKeys = userKeys
+    this.#elements = elements
+  }
+
+  get(userKey: UK): UV | undefined {
+    const element = this.#find(userKey)
+    return element === undefined ? undefined : this.#elements.fromElement(element)
+  }
+
+  contains(userKey: UK): boolean {
+    return this.#find(userKey) !== undefined
+  }
+
+  put(userKey: UK, value: UV): void {
+    const userIdentity = this.#userKeys.identityOf(userKey)
+    const element = this.#toElement(value)
+    this.#beginWrite()
+    this.#write(userIdentity, element)
+  }
+
+  putAll(entries: Iterable<readonly [UK, UV]>): void {
+    const elements: [KeyIdentity, Element][] = []
+    for (const [userKey, value] of requireValue(entries, 'The entries to put cannot be null.')) {
+      elements.push([this.#userKeys.identityOf(userKey), this.#toElement(value)])
+    }
+    this.#beginWrite()
+    for (const [userKey, element] of elements) this.#write(userKey, element)
+  }
+
+  remove(userKey: UK): void {
+    const identity = this.#runtime.context.current()
+    const { table, context } = this.#runtime
+    const cell = table.find(context.keyGroupOffset, identity)
+    if (cell === TOMBSTONE) return
+    const userIdentity = this.#userKeys.identityOf(userKey)
+    if (cell instanceof PackedMap) {
+      if (!cell.entries.has(userIdentity)) return
+      if (cell.entries.size === 1) return table.put(context.keyGroupOffset, identity, TOMBSTONE)
+    }
+    this.#beginWrite()
+    this.#write(userIdentity, TOMBSTONE)
+  }
+
+  clear(): void {
+    const identity = this.#runtime.context.current()
+    const { table, context } = this.#runtime
+    const replaced = table.find(context.keyGroupOffset, identity)
+    table.put(context.keyGroupOffset, identity, TOMBSTONE)
+    if (replaced instanceof Spilled) {
+      this.#runtime.sweep(table, context.keyGroupOffset, identity, replaced.epoch)
+    }
+  }
+
+  entries(): AsyncIterable<[UK, UV]> {
+    return this.#scan((userKey, element) => [
+      this.#userKeys.keyOf(userKey),
+      this.#elements.fromElement(element),
+    ])
+  }
+
+  keys(): AsyncIterable<UK> {
+    return this.#scan((userKey) => this.#userKeys.keyOf(userKey))
+  }
+
+  values(): AsyncIterable<UV> {
+    return this.#scan((_, element) => this.#elements.fromElement(element))
+  }
+
+  async isEmpty(): Promise<boolean> {
+    for await (const _ of this.keys()) return false
+    return true
+  }
+
+  #toElement(value: UV): Element {
+    return value === null || value === undefined ? null : this.#elements.toElement(value)
+  }
+
+  #find(userKey: UK): Element | undefined {
+    const identity = this.#runtime.context.current()
+    const { table, context } = this.#runtime
+    const userIdentity = this.#userKeys.identityOf(userKey)
+    const cell = table.find(context.keyGroupOffset, identity)
+    if (cell instanceof PackedMap) return cell.entries.get(userIdentity)
+    if (!(cell instanceof Spilled)) return undefined
+    const entry = table.findEntry(context.keyGroupOffset, identity, cell, userIdentity)
+    return entry === TOMBSTONE ? undefined : (entry as Element)
+  }
+
+  #beginWrite(): void {
+    this.#runtime.context.current()
+    this.#runtime.table.beginWrite()
+  }
+
+  #write(userKey: KeyIdentity, element: Element | Tombstone): void {
+    const { table } = this.#runtime
+    const cell = this.#ownCell()
+    if (cell instanceof Spilled) {
+      const replaced = cell.entries.get(userKey)
+      const kept = replaced === undefined ? flattened(userKey) : userKey
+      cell.entries.set(kept, element)
+      const grown =
+        spilledEntryBytes(element) -
+        (replaced === undefined
+          ? -MAP_ENTRY_BYTES - elementBytes(kept)
+          : spilledEntryBytes(replaced))
+      cell.bytes += grown
+      table.grew(grown)
+    } else {
+      table.grew(writePacked(cell, userKey, element))
+      if (cell.entries.size > PACKED_ENTRIES_MAX || cell.bytes > PACKED_BYTES_MAX) this.#spill(cell)
+    }
+  }
+
+  /** The current key's cell in the active layer, brought there when it is not. */
+  #ownCell(): PackedMap | Spilled {
+    const { table, context } = this.#runtime
+    const identity = context.current()
+    const active = table.findActive(context.keyGroupOffset, identity)
+    if (active instanceof PackedMap || active instanceof Spilled) return active
+    const own = ownCopy(active ?? table.find(context.keyGroupOffset, identity))
+    table.set(context.keyGroupOffset, identity, own)
+    return own
+  }
+
+  #spill(cell: PackedMap): void {
+    const { table, context } = this.#runtime
+    const spilled = new Spilled(this.#runtime.nextEpoch(), 0, cell.entries, cell.bytes)
+    table.set(context.keyGroupOffset, context.current(), spilled)
+  }
+
+  #scan<R>(result: (userKey: KeyIdentity, element: Element) => R): AsyncIterable<R> {
+    const identity = this.#runtime.context.current()
+    const { keyGroupOffset } = this.#runtime.context
+    const runtime = this.#runtime
+    const userKeys = this.#userKeys
+    return (async function* () {
+      const finished = runtime.scanStarted()
+      try {
+        const cell = runtime.table.find(keyGroupOffset, identity)
+        if (cell instanceof PackedMap) {
+          const packed = cell.entries
+          for (const userKey of userKeys.sort([...packed.keys()])) {
+            const element = packed.get(userKey)
+            if (element !== undefined) yield result(userKey, element)
+          }
+        } else if (cell instanceof Spilled) {
+          for await (const [userKey, element] of scanSpilled(
+            runtime,
+            keyGroupOffset,
+            identity,
+            cell,
+          )) {
+            yield result(userKey, element as Element)
+          }
+        }
+      } finally {
+        finished()
+      }
+    })()
+  }
+}
+
+function ownCopy(below: Cell): PackedMap | Spilled {
+  if (below instanceof PackedMap) return new PackedMap(new Map(below.entries), below.bytes)
+  if (below instanceof Spilled) return new Spilled(below.epoch, 0, new Map(), CONTAINER_BYTES)
+  return new PackedMap(new Map(), CONTAINER_BYTES)
+}
+
+/** Returns by how much the cell grew, in bytes. */
+function writePacked(cell: PackedMap, userKey: KeyIdentity, element: Element | Tombstone): number {
+  const before = cell.bytes
+  const replaced = cell.entries.get(userKey)
+  const entryBytes = MAP_ENTRY_BYTES + elementBytes(userKey)
+  if (replaced !== undefined) cell.bytes -= entryBytes + elementBytes(replaced)
+  if (element === TOMBSTONE) {
+    cell.entries.delete(userKey)
+  } else {
+    cell.entries.set(replaced === undefined ? flattened(userKey) : userKey, element)
+    cell.bytes += entryBytes + elementBytes(element)
+  }
+  return cell.bytes - before
+}

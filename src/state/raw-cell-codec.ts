@@ -1,0 +1,77 @@
+/**
+ * Cells of a restored state that nobody has registered yet: kept as bytes, written as the same bytes, so that an unregistered state
+ * survives further snapshots of an in-memory backend. `adoptCells` gives them their types when the state is registered.
+ */
+import { Buffer } from 'node:buffer'
+import { ByteReader, type ByteWriter } from '../common/bytes.js'
+import { assert } from '../common/assert.js'
+import type { KeyIdentity } from '../record/key-serializer.js'
+import type { CellCodec, SubkeyCodec } from '../store/cell-codec.js'
+import {
+  Encoded,
+  Spilled,
+  TOMBSTONE,
+  spilledEntryBytes,
+  MAP_ENTRY_BYTES,
+  CONTAINER_BYTES,
+  elementBytes,
+  type Cell,
+  type SpilledEntry,
+  type Tombstone,
+} from '../store/cell.js'
+import type { StateTable } from '../store/state-table.js'
+
+/** Subkeys as their bytes in latin1, whose natural order is the order of the bytes. */
+const rawSubkeys: SubkeyCodec = {
+  write: (subkey, out) => out.writeBytes(Buffer.from(subkey as string, 'latin1')),
+  read: (from) => from.readBytes(from.remaining).toString('latin1'),
+  compare: (a, b) => (a < b ? -1 : a > b ? 1 : 0),
+  sort: (subkeys) => subkeys.sort(),
+}
+
+export const rawCellCodec: CellCodec = {
+  subkeys: rawSubkeys,
+  encode: (cell, out) => {
+    if (cell instanceof Spilled) {
+      out.writeUint8(1)
+      out.writeVarint(cell.epoch)
+      out.writeVarint(cell.chunkCount)
+    } else {
+      writeText(cell, out)
+    }
+  },
+  decode: (bytes) => new Encoded(bytes),
+  encodeEntry: writeText,
+  decodeEntry: (bytes) => new Encoded(bytes),
+}
+
+function writeText(cell: Cell | SpilledEntry, out: ByteWriter): void {
+  assert(cell instanceof Encoded, 'an unregistered state holds bytes')
+  out.writeBytes(Buffer.from(cell.text, 'latin1'))
+}
+
+/** Decodes all cells of a table that was restored raw, and lets it use `codec` from now on. */
+export function adoptCells(table: StateTable, codec: CellCodec): void {
+  const raw = table.young
+  table.young = []
+  table.codec = codec
+  for (const [offset, bucket] of raw.entries()) {
+    if (bucket === undefined) continue
+    for (const [identity, cell] of bucket) table.cache(offset, identity, adopted(cell, codec))
+  }
+}
+
+function adopted(cell: Cell, codec: CellCodec): Cell {
+  if (cell instanceof Encoded) return codec.decode(Buffer.from(cell.text, 'latin1'))
+  assert(cell instanceof Spilled && codec.subkeys !== undefined, 'a raw cell is bytes or spilled')
+  const entries = new Map<KeyIdentity, SpilledEntry | Tombstone>()
+  let bytes = CONTAINER_BYTES
+  for (const [text, raw] of cell.entries) {
+    if (raw === TOMBSTONE || !(raw instanceof Encoded)) continue
+    const subkey = codec.subkeys.read(new ByteReader(Buffer.from(text as string, 'latin1')))
+    const entry = codec.decodeEntry(Buffer.from(raw.text, 'latin1'))
+    entries.set(subkey, entry)
+    bytes += MAP_ENTRY_BYTES + elementBytes(subkey) + spilledEntryBytes(entry)
+  }
+  return new Spilled(cell.epoch, cell.chunkCount, entries, bytes)
+}

@@ -1,0 +1,131 @@
+/**
+ * Turns layers of cells into table entries in the order of their bytes: what a flush writes, to LevelDB and to a delta table.
+ *
+ * Keys are sorted as the user's own values (numbers as numbers) and encoded in sorted order, bucket by bucket, so nothing the size of
+ * a generation is ever held encoded.
+ */
+import { Buffer } from 'node:buffer'
+import { ByteWriter } from '../common/bytes.js'
+import { slicedSort } from '../common/sliced-sort.js'
+import { writeCompositeKeyPrefix, writeVoidNamespace } from '../record/composite-key.js'
+import type { KeyIdentity, KeySerializer } from '../record/key-serializer.js'
+import { Spilled, TOMBSTONE, type Cell } from './cell.js'
+import { writeEpoch, type Buckets, type StateTable } from './state-table.js'
+import type { RawValue } from './write-buffer.js'
+
+/** One entry; both views are valid until the next step. `value` is `undefined` for a deletion. */
+export interface FlushEntry {
+  key: Buffer
+  value: Buffer | undefined
+}
+
+export interface CellEntriesInput {
+  readonly keySerializer: KeySerializer<unknown>
+  readonly startKeyGroup: number
+  readonly numberOfKeyGroups: number
+  readonly layers: ReadonlyMap<StateTable, Buckets>
+  readonly raw: ReadonlyMap<string, RawValue>
+}
+
+/** All entries, ascending by key bytes. A step without a value (`undefined`) is a place to pause. */
+export function* cellEntries(input: CellEntriesInput): Generator<FlushEntry | undefined, void> {
+  const cells = orderedCells(input)
+  if (input.raw.size === 0) {
+    yield* cells
+    return
+  }
+  const raw = [...input.raw].map(([text, value]) => rawEntry(text, value))
+  raw.sort((a, b) => Buffer.compare(a.key, b.key))
+  let next = 0
+  for (const entry of cells) {
+    while (entry !== undefined && next < raw.length) {
+      const candidate = raw[next] as FlushEntry
+      if (Buffer.compare(candidate.key, entry.key) > 0) break
+      yield candidate
+      next++
+    }
+    yield entry
+  }
+  yield* raw.slice(next)
+}
+
+function rawEntry(text: string, value: RawValue): FlushEntry {
+  const key = Buffer.from(text, 'latin1')
+  return { key, value: value === TOMBSTONE ? undefined : Buffer.from(value) }
+}
+
+function* orderedCells(input: CellEntriesInput): Generator<FlushEntry | undefined, void> {
+  const tables = [...input.layers].sort(([a], [b]) => a.stateId - b.stateId)
+  const encoder = new CellEncoder(input.keySerializer)
+  for (let offset = 0; offset < input.numberOfKeyGroups; offset++) {
+    for (const [table, buckets] of tables) {
+      const bucket = buckets[offset]
+      if (bucket === undefined) continue
+      const identities = yield* pausing(slicedSort([...bucket.keys()], input.keySerializer))
+      for (const identity of identities) {
+        const cell = bucket.get(identity) as Cell
+        yield encoder.cell(table, input.startKeyGroup + offset, identity, cell)
+        if (cell instanceof Spilled) yield* encoder.spilled(table, cell)
+      }
+    }
+  }
+}
+
+/** Passes the pauses of a sliced sort on. */
+function* pausing<T>(sorting: Generator<void, T>): Generator<undefined, T> {
+  for (;;) {
+    const step = sorting.next()
+    if (step.done === true) return step.value
+    yield undefined
+  }
+}
+
+class CellEncoder {
+  readonly #keySerializer: KeySerializer<unknown>
+  readonly #key = new ByteWriter()
+  readonly #value = new ByteWriter(1024)
+  /** Reused from step to step: an entry is read before the next one is made. */
+  readonly #entry: FlushEntry = { key: Buffer.alloc(0), value: undefined }
+
+  constructor(keySerializer: KeySerializer<unknown>) {
+    this.#keySerializer = keySerializer
+  }
+
+  cell(table: StateTable, keyGroup: number, identity: KeyIdentity, cell: Cell): FlushEntry {
+    this.#key.reset()
+    writeCompositeKeyPrefix(this.#key, keyGroup, table.stateId)
+    this.#keySerializer.write(identity, this.#key)
+    writeVoidNamespace(this.#key)
+    this.#entry.key = this.#key.view()
+    if (cell === TOMBSTONE) {
+      this.#entry.value = undefined
+      return this.#entry
+    }
+    this.#value.reset()
+    table.codec.encode(cell, this.#value)
+    this.#entry.value = this.#value.view()
+    return this.#entry
+  }
+
+  /** The entries of the spilled cell whose header was just made. */
+  *spilled(table: StateTable, cell: Spilled): Generator<FlushEntry | undefined, void> {
+    const subkeyCodec = table.codec.subkeys
+    if (subkeyCodec === undefined) return
+    writeEpoch(this.#key, cell.epoch)
+    const prefixBytes = this.#key.length
+    const subkeys = yield* pausing(slicedSort([...cell.entries.keys()], subkeyCodec))
+    for (const subkey of subkeys) {
+      const entry = cell.entries.get(subkey)
+      this.#key.length = prefixBytes
+      subkeyCodec.write(subkey, this.#key)
+      this.#entry.key = this.#key.view()
+      this.#entry.value = undefined
+      if (entry !== TOMBSTONE && entry !== undefined) {
+        this.#value.reset()
+        table.codec.encodeEntry(entry, this.#value)
+        this.#entry.value = this.#value.view()
+      }
+      yield this.#entry
+    }
+  }
+}

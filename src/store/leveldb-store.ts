@@ -1,0 +1,286 @@
+/**
+ * The LevelDB store: the only file that imports classic-level, and so the only one that can break the rules that keep LevelDB 1.20
+ * honest. Each is held by an assertion here and by a test named after it.
+ *
+ * S1 At most one write batch is in flight (two may be applied out of order by the thread pool).
+ * S2 No iterator is open while a batch is in flight or across a flush, which only a batch can cause: scans read one chunk, close, and
+ *    seek again after the last key; chunks and batches take turns. No explicit snapshot or asynchronous point read exists at all. This
+ *    makes LevelDB's stale-read bug (#320) impossible.
+ * S3 Point reads are `getSync` with the encodings set on the database, never per call (an options object doubles their cost).
+ * S4 A database is opened once per process, in a directory of our own making: empty, or prepared by a restore. LOCK is never touched.
+ * S5 The directory is scratch: nothing is taken out of it but tables that the MANIFEST names, and nothing is trusted after a crash.
+ * S6 A failed batch is final, because LevelDB's error is sticky: every later call throws the same error.
+ */
+import type { Buffer } from 'node:buffer'
+import { linkSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { ClassicLevel, type ChainedBatch } from 'classic-level'
+import { assert } from '../common/assert.js'
+import { SerialQueue } from '../common/serial-queue.js'
+import { StateBackendError } from '../errors.js'
+import {
+  logFileName,
+  readManifest,
+  tableFileName,
+  type ManifestFile,
+  type ManifestState,
+} from '../table/manifest.js'
+import { firstBatchHeader } from '../table/write-batch.js'
+import type { MemoryShare } from './memory-budget.js'
+
+/** LevelDB's own upper limit of table files it keeps mapped per process. */
+const MAX_OPEN_FILES = 1000
+
+/** A compaction may remove a file between the reading of the MANIFEST and the linking of its files; so often we start again. */
+const CAPTURE_ATTEMPTS_MAX = 16
+
+/** Batch starts that are remembered to check a log against; more are written only without checkpoints. */
+const BATCH_STARTS_MAX = 100_000
+
+export interface LevelDBStoreOptions {
+  /** Existing; empty, or prepared by a restore. */
+  readonly directory: string
+  readonly memory: MemoryShare
+  readonly compression: 'none' | 'snappy'
+  /** The last sequence of the tables in the directory; 0 for an empty one. */
+  readonly lastSequence: number
+  /** Whether a restore prepared the directory. */
+  readonly restored: boolean
+}
+
+/** A table of LevelDB's own, hard-linked out of the live database. */
+export interface CapturedTable extends ManifestFile {
+  readonly path: string
+}
+
+export interface CapturedTables {
+  readonly tables: readonly CapturedTable[]
+  /** Everything with a sequence up to this one is in `tables`; what is above is in LevelDB's log only. */
+  readonly coveredSequence: number
+}
+
+type Batch = ChainedBatch<ClassicLevel<Buffer, Buffer>, Buffer, Buffer>
+
+/** Directories that hold an open database of this process (S4). */
+const openDirectories = new Set<string>()
+
+export class LevelDBStore {
+  readonly directory: string
+  readonly #db: ClassicLevel<Buffer, Buffer>
+  #lastSequence: number
+  #batchStarts: number[] = []
+  /** Batches and scans take turns (S2). */
+  readonly #turns = new SerialQueue()
+  #batchesInFlight = 0
+  #openIterators = 0
+  #failure: StateBackendError | undefined
+  #closing: Promise<void> | undefined
+
+  private constructor(db: ClassicLevel<Buffer, Buffer>, options: LevelDBStoreOptions) {
+    this.#db = db
+    this.directory = options.directory
+    this.#lastSequence = options.lastSequence
+  }
+
+  static async open(options: LevelDBStoreOptions): Promise<LevelDBStore> {
+    const { directory, memory } = options
+    assert(!openDirectories.has(directory), 'S4: a database is opened once per process', {
+      directory,
+    })
+    assert(
+      options.restored || readdirSync(directory).length === 0,
+      'S4: a database is opened in an empty directory, or in one prepared by a restore',
+      { directory },
+    )
+    openDirectories.add(directory)
+    const db = new ClassicLevel<Buffer, Buffer>(directory, {
+      keyEncoding: 'buffer',
+      valueEncoding: 'buffer',
+      compression: options.compression === 'snappy',
+      cacheSize: memory.blockCacheBytes,
+      writeBufferSize: memory.memtableBytes,
+      maxOpenFiles: MAX_OPEN_FILES,
+    })
+    try {
+      await db.open()
+    } catch (cause) {
+      openDirectories.delete(directory)
+      throw storeError('open', directory, cause)
+    }
+    return new LevelDBStore(db, options)
+  }
+
+  /** The sequence LevelDB gave to the last entry it acknowledged. */
+  get lastSequence(): number {
+    return this.#lastSequence
+  }
+
+  get failure(): StateBackendError | undefined {
+    return this.#failure
+  }
+
+  /** A point read (S3). The bytes are the caller's own. */
+  get(key: Buffer): Buffer | undefined {
+    if (this.#failure !== undefined) throw this.#failure
+    try {
+      return this.#db.getSync(key)
+    } catch (cause) {
+      throw this.#fail('read', cause)
+    }
+  }
+
+  /** A new batch. The bytes given to it are copied at once. */
+  batch(): Batch {
+    if (this.#failure !== undefined) throw this.#failure
+    return this.#db.batch()
+  }
+
+  /** Writes a batch that is not empty; its entries get the sequences that follow `lastSequence`, in their order. */
+  async commit(batch: Batch): Promise<void> {
+    await this.#turns.push(async () => {
+      assert(this.#batchesInFlight === 0, 'S1: at most one write batch is in flight')
+      assert(this.#openIterators === 0, 'S2: no iterator is open while a batch is in flight')
+      this.#batchesInFlight++
+      const count = batch.length
+      try {
+        await batch.write()
+      } catch (cause) {
+        throw this.#fail('write', cause)
+      } finally {
+        this.#batchesInFlight--
+      }
+      if (this.#batchStarts.length < BATCH_STARTS_MAX)
+        this.#batchStarts.push(this.#lastSequence + 1)
+      this.#lastSequence += count
+    })
+  }
+
+  /** One chunk of entries with keys in `[gte, lt)`, at most `limit`, ascending (S2). */
+  async scan(gte: Buffer, lt: Buffer, limit: number): Promise<[Buffer, Buffer][]> {
+    return this.#turns.push(async () => {
+      assert(this.#batchesInFlight === 0, 'S2: no iterator is open while a batch is in flight')
+      const iterator = this.#db.iterator({ gte, lt, limit })
+      this.#openIterators++
+      try {
+        return await iterator.nextv(limit)
+      } catch (cause) {
+        throw this.#fail('scan', cause)
+      } finally {
+        await iterator.close()
+        this.#openIterators--
+      }
+    })
+  }
+
+  /**
+   * Hard-links the tables of the current version into the new folder `directory`: a rebase without a flush and without a wait. To be
+   * called between batches. Returns `undefined` when compactions got in the way every time.
+   */
+  captureTables(directory: string): CapturedTables | undefined {
+    assert(this.#batchesInFlight === 0, 'tables are captured between batches')
+    for (let attempt = 0; attempt < CAPTURE_ATTEMPTS_MAX; attempt++) {
+      mkdirSync(directory)
+      try {
+        return this.#captureOnce(directory)
+      } catch (error) {
+        rmSync(directory, { recursive: true, force: true })
+        if (!isMissingFile(error)) throw storeError('link tables of', this.directory, error)
+      }
+    }
+    return undefined
+  }
+
+  /**
+   * The last sequence that is in a table and no longer needs the log. To be called between batches.
+   */
+  coveredSequence(): number {
+    for (let attempt = 0; attempt < CAPTURE_ATTEMPTS_MAX; attempt++) {
+      try {
+        return this.#coveredBy(readManifest(this.directory))
+      } catch (error) {
+        if (!isMissingFile(error)) throw storeError('read the log of', this.directory, error)
+      }
+    }
+    return 0
+  }
+
+  #captureOnce(directory: string): CapturedTables {
+    const version = readManifest(this.directory)
+    const tables = version.files.map((file) => {
+      const path = join(directory, tableFileName(file.number))
+      linkSync(join(this.directory, tableFileName(file.number)), path)
+      return { ...file, path }
+    })
+    return { tables, coveredSequence: this.#coveredBy(version) }
+  }
+
+  /** From the log with exactly the version's number: its first record is the first entry that no table has. */
+  #coveredBy(version: ManifestState): number {
+    assert(version.lastSequence <= this.#lastSequence, 'LevelDB is not ahead of its only writer', {
+      manifest: version.lastSequence,
+      acknowledged: this.#lastSequence,
+    })
+    const first = firstBatchHeader(join(this.directory, logFileName(version.logNumber)))
+    if (first === undefined) return this.#lastSequence
+    this.#checkBatchStart(first.sequence)
+    return first.sequence - 1
+  }
+
+  /** The sequences we count are the ones LevelDB gives: a log begins with a batch that we began there. */
+  #checkBatchStart(sequence: number): void {
+    const oldest = this.#batchStarts[0]
+    const complete = this.#batchStarts.length < BATCH_STARTS_MAX
+    assert(
+      !complete ||
+        oldest === undefined ||
+        sequence < oldest ||
+        this.#batchStarts.includes(sequence),
+      'a log of LevelDB begins with one of our batches',
+      { sequence },
+    )
+    this.#batchStarts = this.#batchStarts.filter((start) => start >= sequence)
+  }
+
+  /** Waits for a batch or a scan in flight. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#turns.push(async () => {
+      await this.#db.close()
+      openDirectories.delete(this.directory)
+    })
+    return this.#closing
+  }
+
+  #fail(action: string, cause: unknown): StateBackendError {
+    this.#failure ??= storeError(action, this.directory, cause)
+    return this.#failure
+  }
+}
+
+function isMissingFile(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+}
+
+function storeError(action: string, directory: string, cause: unknown): StateBackendError {
+  const text = describe(cause)
+  const details = { directory }
+  if (/no space left|ENOSPC|EDQUOT/i.test(text)) {
+    return new StateBackendError(
+      'DISK_FULL',
+      `No space is left for the database in ${directory}. Free space or choose another directory, then restore from the last ` +
+        'completed checkpoint.',
+      { cause, details },
+    )
+  }
+  return new StateBackendError(
+    'STORE_FAILED',
+    `LevelDB could not ${action} ${directory}: ${text}. The error is final for this backend: close it and restore from the last ` +
+      'completed checkpoint.',
+    { cause, details },
+  )
+}
+
+/** LevelDB's own words are in the cause of classic-level's error. */
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  return error.cause === undefined ? error.message : `${error.message}: ${describe(error.cause)}`
+}

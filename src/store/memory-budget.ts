@@ -1,0 +1,65 @@
+/**
+ * One memory budget for everything a keyed state backend holds: write buffer, read cache, LevelDB's block cache and memtables.
+ */
+import { StateBackendError } from '../errors.js'
+
+const MIB = 2 ** 20
+
+/** Below this LevelDB's own minimum buffers would not fit. */
+export const MIN_BUDGET_BYTES: number = 8 * MIB
+export const DEFAULT_BUDGET_BYTES: number = 256 * MIB
+
+/** What one backend may use, in bytes. */
+export interface MemoryShare {
+  /** Active and frozen generations together; past it a write throws `WRITE_BUFFER_FULL`. */
+  readonly writeBufferBytes: number
+  readonly readCacheBytes: number
+  readonly blockCacheBytes: number
+  /** One LevelDB memtable; there may be two. */
+  readonly memtableBytes: number
+}
+
+/** Memtables beyond this make restores and flushes longer without making writes faster (measured from 4 to 64 MB). */
+const MAX_MEMTABLE_BYTES = 16 * MIB
+const MIN_MEMTABLE_BYTES = 1 * MIB
+
+/**
+ * A budget in bytes, divided evenly between the backends that share it. Pass one instance to several state backends, or let one
+ * state backend create several keyed backends, and say in `backends` how many there will be.
+ */
+export class MemoryBudget {
+  readonly totalBytes: number
+  readonly backends: number
+
+  /** Throws `INVALID_ARGUMENT` when a backend's share is under 8 MiB. */
+  constructor(totalBytes: number = DEFAULT_BUDGET_BYTES, options: { backends?: number } = {}) {
+    this.totalBytes = totalBytes
+    this.backends = options.backends ?? 1
+    if (!Number.isInteger(this.backends) || this.backends < 1) {
+      throw new StateBackendError(
+        'INVALID_ARGUMENT',
+        `backends must be a positive integer, got ${this.backends}.`,
+      )
+    }
+    if (!(totalBytes / this.backends >= MIN_BUDGET_BYTES)) {
+      throw new StateBackendError(
+        'INVALID_ARGUMENT',
+        `A keyed state backend needs at least ${MIN_BUDGET_BYTES} bytes of memory, ${totalBytes} bytes over ${this.backends} ` +
+          'backends are less. Raise the budget or lower the parallelism per process.',
+      )
+    }
+  }
+
+  /** The share of one backend. */
+  share(): MemoryShare {
+    const bytes = this.totalBytes / this.backends
+    const memtableBytes = Math.min(Math.max(bytes / 16, MIN_MEMTABLE_BYTES), MAX_MEMTABLE_BYTES)
+    const rest = bytes - 2 * memtableBytes
+    return {
+      memtableBytes: Math.floor(memtableBytes),
+      blockCacheBytes: Math.floor(rest / 8),
+      writeBufferBytes: Math.floor(rest / 2),
+      readCacheBytes: Math.floor((rest * 3) / 8),
+    }
+  }
+}

@@ -1,0 +1,264 @@
+/**
+ * The cells of one registered state, in layers: the active buffer, the frozen generations, the read cache; below them the store.
+ *
+ * A layer is one `Map` per key group, keyed by the user's own key where that is a primitive: a read or a write of a buffered key
+ * costs one or two `Map` operations and encodes nothing. Owned by the write buffer, which freezes, folds and evicts the layers.
+ *
+ * Invariants
+ * I1 A layer shadows those below it: active, frozen from newest to oldest, young cache, old cache, store.
+ * I2 Only the active layer is written by states; a packed or spilled cell that came from below is copied first (`put`).
+ */
+import type { Buffer } from 'node:buffer'
+import { ByteReader, ByteWriter } from '../common/bytes.js'
+import { writeCompositeKeyPrefix, writeVoidNamespace } from '../record/composite-key.js'
+import type { KeyIdentity, KeySerializer } from '../record/key-serializer.js'
+import type { CellCodec } from './cell-codec.js'
+import {
+  CONTAINER_BYTES,
+  MAP_ENTRY_BYTES,
+  Spilled,
+  TOMBSTONE,
+  cellBytes,
+  elementBytes,
+  flattened,
+  spilledEntryBytes,
+  type Cell,
+  type SpilledEntry,
+  type Tombstone,
+} from './cell.js'
+
+/** One layer: by key group, counted from the first of the backend's range. A key group without cells has no map. */
+export type Buckets = (Map<KeyIdentity, Cell> | undefined)[]
+
+/** What a table needs of the write buffer that owns it. */
+export interface StateTableOwner {
+  readonly keySerializer: KeySerializer<unknown>
+  readonly startKeyGroup: number
+  readonly numberOfKeyGroups: number
+  /** Whether the layers are all there is: what they do not know is absent. */
+  readonly resident: boolean
+  /**
+   * Called once at the start of every write operation, before anything changes: throws `WRITE_BUFFER_FULL` or why the backend cannot
+   * be used, and freezes an active layer that is full. Until the operation returns nothing else freezes it.
+   */
+  beginWrite(): void
+  /** Accounts for active cells that grew (or shrank) by `bytes`. Never throws. */
+  charge(bytes: number): void
+  /** Accounts for cached cells; may evict. */
+  chargeCache(bytes: number): void
+  /** A point read below all layers; `undefined` when absent. The bytes are the caller's own. */
+  load(key: Buffer): Buffer | undefined
+}
+
+export class StateTable {
+  readonly stateId: number
+  readonly name: string
+  /** Replaced once by `adoptCodec`, when a restored state is registered. */
+  codec: CellCodec
+  active: Buckets = []
+  /** Newest first. */
+  frozen: readonly Buckets[] = []
+  young: Buckets = []
+  old: Buckets = []
+  readonly #owner: StateTableOwner
+  readonly #key = new ByteWriter()
+
+  constructor(stateId: number, name: string, codec: CellCodec, owner: StateTableOwner) {
+    this.stateId = stateId
+    this.name = name
+    this.codec = codec
+    this.#owner = owner
+  }
+
+  /** The newest cell of a key, read through to the store when no layer knows it. The caller must not change it (see `put`). */
+  find(keyGroupOffset: number, identity: KeyIdentity): Cell {
+    return (
+      this.findInMemory(keyGroupOffset, identity) ?? this.#readThrough(keyGroupOffset, identity)
+    )
+  }
+
+  /** The active layer's own cell, which may be changed in place (and charged with `grew`). */
+  findActive(keyGroupOffset: number, identity: KeyIdentity): Cell | undefined {
+    return this.active[keyGroupOffset]?.get(identity)
+  }
+
+  /** As `find`, but `undefined` where only the store knows. */
+  findInMemory(keyGroupOffset: number, identity: KeyIdentity): Cell | undefined {
+    const written = this.active[keyGroupOffset]?.get(identity)
+    if (written !== undefined) return written
+    for (const layer of this.frozen) {
+      const cell = layer[keyGroupOffset]?.get(identity)
+      if (cell !== undefined) return cell
+    }
+    const cached = this.young[keyGroupOffset]?.get(identity)
+    if (cached !== undefined) return cached
+    const aging = this.old[keyGroupOffset]?.get(identity)
+    if (aging !== undefined) this.cache(keyGroupOffset, identity, aging)
+    return aging
+  }
+
+  /** A whole write operation: `beginWrite` and `set`. */
+  put(keyGroupOffset: number, identity: KeyIdentity, cell: Cell): void {
+    this.#owner.beginWrite()
+    this.set(keyGroupOffset, identity, cell)
+  }
+
+  /** Writes a cell into the active layer, within an operation. The table owns `cell` from here on. */
+  set(keyGroupOffset: number, identity: KeyIdentity, cell: Cell): void {
+    const bucket = (this.active[keyGroupOffset] ??= new Map())
+    if (typeof cell === 'number' && typeof identity === 'number') {
+      const before = bucket.size
+      bucket.set(identity, cell)
+      if (bucket.size !== before) this.#owner.charge(MAP_ENTRY_BYTES + elementBytes(cell))
+      return
+    }
+    const replaced = bucket.get(identity)
+    if (replaced === undefined) {
+      const kept = flattened(identity)
+      bucket.set(kept, cell)
+      this.#owner.charge(MAP_ENTRY_BYTES + elementBytes(kept) + cellBytes(cell))
+    } else {
+      bucket.set(identity, cell)
+      this.#owner.charge(cellBytes(cell) - cellBytes(replaced))
+    }
+  }
+
+  /** Opens a write operation; only then may a cell of the active layer be looked up to be changed in place. */
+  beginWrite(): void {
+    this.#owner.beginWrite()
+  }
+
+  /** To be called after a cell of the active layer was changed in place. */
+  grew(bytes: number): void {
+    this.#owner.charge(bytes)
+  }
+
+  /** Puts a clean cell into the read cache, or replaces the one there. */
+  cache(keyGroupOffset: number, identity: KeyIdentity, cell: Cell): void {
+    const bucket = (this.young[keyGroupOffset] ??= new Map())
+    const replaced = bucket.get(identity)
+    if (replaced === undefined) {
+      const kept = flattened(identity)
+      bucket.set(kept, cell)
+      this.#owner.chargeCache(MAP_ENTRY_BYTES + elementBytes(kept) + cellBytes(cell))
+    } else {
+      bucket.set(identity, cell)
+      this.#owner.chargeCache(cellBytes(cell) - cellBytes(replaced))
+    }
+  }
+
+  /** One entry of a spilled cell whose newest header has `epoch`. */
+  findEntry(
+    keyGroupOffset: number,
+    identity: KeyIdentity,
+    header: Spilled,
+    subkey: KeyIdentity,
+  ): SpilledEntry | Tombstone {
+    const known = this.findEntryInMemory(keyGroupOffset, identity, header.epoch, subkey)
+    if (known !== undefined) return known
+    if (this.#owner.resident) return TOMBSTONE
+    const bytes = this.#owner.load(this.#entryKey(keyGroupOffset, identity, header.epoch, subkey))
+    const entry = bytes === undefined ? TOMBSTONE : this.codec.decodeEntry(bytes)
+    this.#cacheEntry(keyGroupOffset, identity, header, subkey, entry)
+    return entry
+  }
+
+  findEntryInMemory(
+    keyGroupOffset: number,
+    identity: KeyIdentity,
+    epoch: number,
+    subkey: KeyIdentity,
+  ): SpilledEntry | Tombstone | undefined {
+    for (const layer of this.layers()) {
+      const cell = layer[keyGroupOffset]?.get(identity)
+      if (cell === undefined) continue
+      // A layer that knows the key under another epoch is older than the spill, and so are all below it, store included.
+      if (!(cell instanceof Spilled) || cell.epoch !== epoch) return TOMBSTONE
+      const entry = cell.entries.get(subkey)
+      if (entry !== undefined) return entry
+    }
+    return undefined
+  }
+
+  /** All layers in memory, newest first. */
+  *layers(): Generator<Buckets> {
+    yield this.active
+    yield* this.frozen
+    yield this.young
+    yield this.old
+  }
+
+  /** The layers that the store does not have yet, newest first. */
+  *bufferedLayers(): Generator<Buckets> {
+    yield this.active
+    yield* this.frozen
+  }
+
+  /** `| key group | state id | key | namespace |` of a key; valid until the next call. */
+  cellKey(keyGroupOffset: number, identity: KeyIdentity): Buffer {
+    this.#writeCellKey(keyGroupOffset, identity)
+    return this.#key.view()
+  }
+
+  /** `| cell key | epoch |`: the prefix of all entries of one spilled cell. The caller's own. */
+  entryPrefix(keyGroupOffset: number, identity: KeyIdentity, epoch: number): Buffer {
+    this.#writeCellKey(keyGroupOffset, identity)
+    writeEpoch(this.#key, epoch)
+    return this.#key.copy()
+  }
+
+  #entryKey(offset: number, identity: KeyIdentity, epoch: number, subkey: KeyIdentity): Buffer {
+    this.#writeCellKey(offset, identity)
+    writeEpoch(this.#key, epoch)
+    this.codec.subkeys?.write(subkey, this.#key)
+    return this.#key.view()
+  }
+
+  #writeCellKey(keyGroupOffset: number, identity: KeyIdentity): void {
+    const { keySerializer, startKeyGroup } = this.#owner
+    this.#key.reset()
+    writeCompositeKeyPrefix(this.#key, startKeyGroup + keyGroupOffset, this.stateId)
+    keySerializer.write(identity, this.#key)
+    writeVoidNamespace(this.#key)
+  }
+
+  #readThrough(keyGroupOffset: number, identity: KeyIdentity): Cell {
+    if (this.#owner.resident) return TOMBSTONE
+    const bytes = this.#owner.load(this.cellKey(keyGroupOffset, identity))
+    const cell = bytes === undefined ? TOMBSTONE : this.codec.decode(bytes)
+    this.cache(keyGroupOffset, identity, cell)
+    return cell
+  }
+
+  #cacheEntry(
+    keyGroupOffset: number,
+    identity: KeyIdentity,
+    header: Spilled,
+    subkey: KeyIdentity,
+    entry: SpilledEntry | Tombstone,
+  ): void {
+    const bytes = MAP_ENTRY_BYTES + elementBytes(subkey) + spilledEntryBytes(entry)
+    const cached = this.young[keyGroupOffset]?.get(identity)
+    if (cached instanceof Spilled && cached.epoch === header.epoch) {
+      cached.entries.set(flattened(subkey), entry)
+      cached.bytes += bytes
+      this.#owner.chargeCache(bytes)
+    } else {
+      const entries = new Map<KeyIdentity, SpilledEntry | Tombstone>([[flattened(subkey), entry]])
+      const cell = new Spilled(header.epoch, header.chunkCount, entries, CONTAINER_BYTES + bytes)
+      this.cache(keyGroupOffset, identity, cell)
+    }
+  }
+}
+
+const EPOCH_HIGH_UNIT = 2 ** 32
+
+/** Eight bytes, big-endian, so that entries of one epoch are contiguous. */
+export function writeEpoch(out: ByteWriter, epoch: number): void {
+  out.writeUint32BigEndian(Math.floor(epoch / EPOCH_HIGH_UNIT))
+  out.writeUint32BigEndian(epoch % EPOCH_HIGH_UNIT)
+}
+
+export function readEpoch(from: ByteReader): number {
+  return from.readUint32BigEndian() * EPOCH_HIGH_UNIT + from.readUint32BigEndian()
+}

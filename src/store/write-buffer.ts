@@ -1,0 +1,246 @@
+/**
+ * The write buffer: every write of a keyed backend lands here and stays until its generation is in the store.
+ *
+ * The active generation is frozen by a snapshot, or when it is full; a frozen one is written by the `GenerationWriter` and then
+ * folded into the read cache. This file owns the layers of all state tables and the accounting; it does no input or output.
+ *
+ * Invariants
+ * I1 A frozen generation never changes. A write after a freeze is never in it.
+ * I2 Generations are retired in the order they were frozen.
+ * I3 The read cache never holds anything newer or older than the store: entries come in when they were read or written there.
+ */
+import { Buffer } from 'node:buffer'
+import { assert } from '../common/assert.js'
+import type { Slicer } from '../common/slicer.js'
+import { StateBackendError } from '../errors.js'
+import type { KeyGroupRange } from '../record/key-group-range.js'
+import type { KeyIdentity, KeySerializer } from '../record/key-serializer.js'
+import type { CellCodec } from './cell-codec.js'
+import {
+  MAP_ENTRY_BYTES,
+  Spilled,
+  TOMBSTONE,
+  cellBytes,
+  elementBytes,
+  type Cell,
+  type SpilledEntry,
+  type Tombstone,
+} from './cell.js'
+import type { MemoryShare } from './memory-budget.js'
+import { StateTable, type Buckets, type StateTableOwner } from './state-table.js'
+
+/** Two generations fit: one being filled, one being written. */
+const GENERATION_FRACTION = 0.45
+/** From here on the host is asked to wait. */
+const DRAIN_FRACTION = 0.8
+
+/** A raw write: an entry that belongs to no cell, namely a sweep record (empty value) or the removal of a swept entry. */
+export type RawValue = Uint8Array | typeof TOMBSTONE
+
+export interface Generation {
+  /** Ascending from 1. */
+  readonly index: number
+  readonly layers: ReadonlyMap<StateTable, Buckets>
+  /** By key bytes as latin1. */
+  readonly raw: ReadonlyMap<string, RawValue>
+  readonly bytes: number
+}
+
+export interface WriteBufferOptions {
+  readonly keySerializer: KeySerializer<unknown>
+  readonly keyGroupRange: KeyGroupRange
+  readonly memory: MemoryShare
+  /** A point read of the store. */
+  readonly load: (key: Buffer) => Buffer | undefined
+  /** Called when a generation was frozen because it was full. */
+  readonly onFull: (generation: Generation) => void
+  /** Throws when nothing may be written any more (closed, failed). */
+  readonly checkOpen: () => void
+  /** The cache is the store: never evicted, and what it does not know is absent. For the in-memory backend. */
+  readonly resident?: boolean
+}
+
+export class WriteBuffer implements StateTableOwner {
+  readonly keySerializer: KeySerializer<unknown>
+  readonly startKeyGroup: number
+  readonly numberOfKeyGroups: number
+  readonly resident: boolean
+  readonly #options: WriteBufferOptions
+  readonly #tables = new Map<number, StateTable>()
+  readonly #frozen: Generation[] = []
+  readonly #generationBytesMax: number
+  readonly #drainBytes: number
+  #raw = new Map<string, RawValue>()
+  #generationCount = 0
+  #activeBytes = 0
+  #frozenBytes = 0
+  #youngBytes = 0
+  #oldBytes = 0
+
+  constructor(options: WriteBufferOptions) {
+    this.#options = options
+    this.keySerializer = options.keySerializer
+    this.startKeyGroup = options.keyGroupRange.startKeyGroup
+    this.numberOfKeyGroups = options.keyGroupRange.numberOfKeyGroups
+    this.resident = options.resident ?? false
+    this.#generationBytesMax = options.memory.writeBufferBytes * GENERATION_FRACTION
+    this.#drainBytes = options.memory.writeBufferBytes * DRAIN_FRACTION
+  }
+
+  /** State tables, by state id. */
+  get tables(): ReadonlyMap<number, StateTable> {
+    return this.#tables
+  }
+
+  get frozenGenerations(): readonly Generation[] {
+    return this.#frozen
+  }
+
+  /** Estimated memory of active and frozen generations. */
+  get heldBytes(): number {
+    return this.#activeBytes + this.#frozenBytes
+  }
+
+  get cachedBytes(): number {
+    return this.#youngBytes + this.#oldBytes
+  }
+
+  get needsDrain(): boolean {
+    return this.heldBytes > this.#drainBytes
+  }
+
+  createTable(stateId: number, name: string, codec: CellCodec): StateTable {
+    assert(!this.#tables.has(stateId), 'a state table is created once', { name })
+    const table = new StateTable(stateId, name, codec, this)
+    this.#tables.set(stateId, table)
+    return table
+  }
+
+  beginWrite(): void {
+    this.#options.checkOpen()
+    this.#freezeWhenFull()
+    if (this.heldBytes >= this.#options.memory.writeBufferBytes) {
+      throw new StateBackendError(
+        'WRITE_BUFFER_FULL',
+        `The write buffer holds ${this.heldBytes} bytes, its hard limit is ${this.#options.memory.writeBufferBytes}. Await ` +
+          'backend.drain() whenever backend.needsDrain is true, or raise the memory budget. This write was not done; nothing else is lost.',
+        {
+          details: { heldBytes: this.heldBytes, limitBytes: this.#options.memory.writeBufferBytes },
+        },
+      )
+    }
+  }
+
+  charge(bytes: number): void {
+    this.#activeBytes += bytes
+  }
+
+  #freezeWhenFull(): void {
+    if (this.#activeBytes < this.#generationBytesMax || this.#frozen.length > 0) return
+    const generation = this.freeze()
+    if (generation !== undefined) this.#options.onFull(generation)
+  }
+
+  chargeCache(bytes: number): void {
+    this.#youngBytes += bytes
+    if (this.resident || this.#youngBytes < this.#options.memory.readCacheBytes / 2) return
+    for (const table of this.#tables.values()) {
+      table.old = table.young
+      table.young = []
+    }
+    this.#oldBytes = this.#youngBytes
+    this.#youngBytes = 0
+  }
+
+  load(key: Buffer): Buffer | undefined {
+    return this.#options.load(key)
+  }
+
+  /** Writes an entry that belongs to no cell, within an operation. */
+  setRaw(key: Buffer, value: RawValue): void {
+    const text = key.toString('latin1')
+    const before = this.#raw.size
+    this.#raw.set(text, value)
+    if (this.#raw.size !== before) this.charge(MAP_ENTRY_BYTES + elementBytes(text))
+  }
+
+  /** Swaps the active generation for an empty one; `undefined` when nothing was written since the last freeze. */
+  freeze(): Generation | undefined {
+    const layers = new Map<StateTable, Buckets>()
+    for (const table of this.#tables.values()) {
+      if (table.active.length === 0) continue
+      layers.set(table, table.active)
+      table.frozen = [table.active, ...table.frozen]
+      table.active = []
+    }
+    if (layers.size === 0 && this.#raw.size === 0) return undefined
+    const generation: Generation = {
+      index: ++this.#generationCount,
+      layers,
+      raw: this.#raw,
+      bytes: this.#activeBytes,
+    }
+    this.#raw = new Map()
+    this.#frozen.push(generation)
+    this.#frozenBytes += this.#activeBytes
+    this.#activeBytes = 0
+    return generation
+  }
+
+  /** Folds a generation that is in the store into the read cache, in slices, and lets it go. */
+  async retire(generation: Generation, slicer: Slicer): Promise<void> {
+    assert(this.#frozen[0] === generation, 'generations are retired in the order they were frozen')
+    for (const [table, buckets] of generation.layers) {
+      for (const [offset, bucket] of buckets.entries()) {
+        if (bucket === undefined) continue
+        for (const [identity, cell] of bucket) {
+          if (slicer.due()) await slicer.pause()
+          this.#fold(table, offset, identity, cell)
+        }
+      }
+    }
+    for (const [table, buckets] of generation.layers) {
+      table.frozen = table.frozen.filter((layer) => layer !== buckets)
+    }
+    this.#frozen.shift()
+    this.#frozenBytes -= generation.bytes
+    this.#freezeWhenFull()
+  }
+
+  #fold(table: StateTable, offset: number, identity: KeyIdentity, cell: Cell): void {
+    if (this.resident && cell === TOMBSTONE) {
+      this.#forget(table, offset, identity)
+      return
+    }
+    if (cell instanceof Spilled) {
+      const cached = table.young[offset]?.get(identity)
+      const merged = mergedSpilled(cached, cell, this.resident)
+      table.cache(offset, identity, merged)
+      return
+    }
+    table.cache(offset, identity, cell)
+  }
+
+  #forget(table: StateTable, offset: number, identity: KeyIdentity): void {
+    const bucket = table.young[offset]
+    const cell = bucket?.get(identity)
+    if (bucket === undefined || cell === undefined) return
+    bucket.delete(identity)
+    this.#youngBytes -= MAP_ENTRY_BYTES + elementBytes(identity) + cellBytes(cell)
+  }
+}
+
+/**
+ * The cached form of a spilled cell after `written` reached the store. The written cell itself may still be read by a suspended
+ * scan, so it is never changed: the entries go into the cached cell of the same epoch, or into a new one.
+ */
+function mergedSpilled(cached: Cell | undefined, written: Spilled, dropRemoved: boolean): Spilled {
+  const base = cached instanceof Spilled && cached.epoch === written.epoch ? cached : undefined
+  const entries = base?.entries ?? new Map<KeyIdentity, SpilledEntry | Tombstone>()
+  for (const [subkey, entry] of written.entries) {
+    if (dropRemoved && entry === TOMBSTONE) entries.delete(subkey)
+    else entries.set(subkey, entry)
+  }
+  const bytes = (base?.bytes ?? 0) + written.bytes
+  return new Spilled(written.epoch, written.chunkCount, entries, bytes)
+}

@@ -1,0 +1,15 @@
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    exclude: ['node_modules', 'dist'],
+    // A process per file: the native modules and the crash tests of one file cannot reach another's.
+    pool: 'forks',
+    fileParallelism: true,
+    // No test waits for time to pass; these only end a run that hangs, on a slow and shared machine too.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    reporters: ['default', './test/support/closing-reporter.ts'],
+  },
+})
