@@ -58,7 +58,8 @@ export abstract class AbstractKeyedStateBackend<K> implements CheckpointableKeye
   #inProgress = 0
   #closed: Promise<void> | undefined
 
-  protected constructor(parts: KeyedStateBackendParts<K>) {
+  /** @internal */
+  constructor(parts: KeyedStateBackendParts<K>) {
     this.#parts = parts
     this.#context = parts.context
     this.#keySerializer = parts.keySerializer
@@ -74,7 +75,7 @@ export abstract class AbstractKeyedStateBackend<K> implements CheckpointableKeye
 
   setCurrentKey(key: K): void {
     const context = this.#context
-    if (context.unusable !== undefined) throw context.unusable
+    context.checkUsable()
     const identity = this.#keySerializer.identityOf(key)
     const hash = this.#keySerializer.hashCode(identity)
     const keyGroup = computeKeyGroupForKeyHash(hash, this.maxParallelism)
@@ -89,13 +90,13 @@ export abstract class AbstractKeyedStateBackend<K> implements CheckpointableKeye
   }
 
   getState<S extends State>(descriptor: StateDescriptor<S>): S {
-    if (this.#context.unusable !== undefined) throw this.#context.unusable
+    this.#context.checkUsable()
     // The descriptor functions make nothing but these, and each ties its kind to the type of its state.
     return this.#states.register(descriptor as StateDescriptor<never> as AnyStateDescriptor) as S
   }
 
   async *getKeys(stateName: string): AsyncGenerator<K> {
-    if (this.#context.unusable !== undefined) throw this.#context.unusable
+    this.#context.checkUsable()
     const table = this.#states.table(stateName)
     if (table === undefined) return
     const runtime = this.#runtimeOf(table)
@@ -123,11 +124,11 @@ export abstract class AbstractKeyedStateBackend<K> implements CheckpointableKeye
   async drain(): Promise<void> {
     const { buffer, pipeline } = this.#parts
     while (buffer.needsDrain) {
-      if (this.#context.unusable !== undefined) throw this.#context.unusable
+      this.#context.checkUsable()
       if (buffer.frozenGenerations.length === 0) this.#freeze()
       await pipeline.idle()
     }
-    if (this.#context.unusable !== undefined) throw this.#context.unusable
+    this.#context.checkUsable()
   }
 
   snapshot(
@@ -206,7 +207,7 @@ export abstract class AbstractKeyedStateBackend<K> implements CheckpointableKeye
     const syncEndMs = clock.monotonicMs()
 
     const planned = await planning
-    if (this.#context.unusable !== undefined) throw this.#context.unusable
+    this.#context.checkUsable()
     const result = { kind: planned.plan.kind, syncMs: syncEndMs - startMs }
     if (metas.length === 0) {
       strategy.release(planned)
@@ -231,7 +232,7 @@ export abstract class AbstractKeyedStateBackend<K> implements CheckpointableKeye
   }
 
   #checkQuiet(): void {
-    if (this.#context.unusable !== undefined) throw this.#context.unusable
+    this.#context.checkUsable()
     if (this.#inProgress === 0) return
     throw new StateBackendError(
       'SNAPSHOT_DURING_PROCESSING',
@@ -269,7 +270,7 @@ export abstract class AbstractKeyedStateBackend<K> implements CheckpointableKeye
         }
       },
       scanStore: (gte, lt, limit) => {
-        if (this.#context.unusable !== undefined) throw this.#context.unusable
+        this.#context.checkUsable()
         return this.#parts.scanStore(gte, lt, limit)
       },
     }

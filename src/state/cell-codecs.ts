@@ -32,7 +32,7 @@ import {
 import type { ElementCodec } from './element-codec.js'
 
 const PACKED_TAG = 0
-const SPILLED_TAG = 1
+export const SPILLED_TAG = 1
 
 type LiveCell = Exclude<Cell, Tombstone>
 
@@ -55,6 +55,20 @@ function decoding<T>(bytes: Buffer, decode: (from: ByteReader) => T): T {
     if (error instanceof ByteReaderError) throw damaged(error)
     throw error
   }
+}
+
+export function encodeSpilledHeader(cell: Spilled, out: ByteWriter): void {
+  out.writeUint8(SPILLED_TAG)
+  out.writeVarint(cell.epoch)
+  out.writeVarint(cell.chunkCount)
+}
+
+/** The header, without entries. */
+export function decodeSpilledHeader(bytes: Buffer): Spilled {
+  return decoding(bytes, (from) => {
+    from.readUint8()
+    return new Spilled(from.readVarint(), from.readVarint(), new Map(), CONTAINER_BYTES)
+  })
 }
 
 /** For value, reducing and aggregating state. */
@@ -94,9 +108,7 @@ abstract class ContainerCodec<T> implements CellCodec {
 
   encode(cell: LiveCell, out: ByteWriter): void {
     if (cell instanceof Spilled) {
-      out.writeUint8(SPILLED_TAG)
-      out.writeVarint(cell.epoch)
-      out.writeVarint(cell.chunkCount)
+      encodeSpilledHeader(cell, out)
     } else {
       out.writeUint8(PACKED_TAG)
       this.encodePacked(cell, out)
@@ -104,11 +116,11 @@ abstract class ContainerCodec<T> implements CellCodec {
   }
 
   decode(bytes: Buffer): LiveCell {
+    if (bytes[0] === SPILLED_TAG) return decodeSpilledHeader(bytes)
     return decoding(bytes, (from) => {
       const tag = from.readUint8()
-      if (tag === PACKED_TAG) return this.decodePacked(from)
-      if (tag !== SPILLED_TAG) throw new ByteReaderError(`unknown tag ${tag}`, 0)
-      return new Spilled(from.readVarint(), from.readVarint(), new Map(), CONTAINER_BYTES)
+      if (tag !== PACKED_TAG) throw new ByteReaderError(`unknown tag ${tag}`, 0)
+      return this.decodePacked(from)
     })
   }
 

@@ -20,6 +20,11 @@ export class KeyContext {
     return this.identity
   }
 
+  /** Throws why the backend cannot be used, if it cannot. */
+  checkUsable(): void {
+    if (this.unusable !== undefined) throw this.unusable
+  }
+
   /** Makes every later access throw `reason`. */
   disable(reason: StateBackendError): void {
     this.unusable ??= reason

@@ -7,6 +7,7 @@ import { ByteReader, type ByteWriter } from '../common/bytes.js'
 import { assert } from '../common/assert.js'
 import type { KeyIdentity } from '../record/key-serializer.js'
 import type { CellCodec, SubkeyCodec } from '../store/cell-codec.js'
+import { SPILLED_TAG, decodeSpilledHeader, encodeSpilledHeader } from './cell-codecs.js'
 import {
   Encoded,
   Spilled,
@@ -33,9 +34,7 @@ export const rawCellCodec: CellCodec = {
   subkeys: rawSubkeys,
   encode: (cell, out) => {
     if (cell instanceof Spilled) {
-      out.writeUint8(1)
-      out.writeVarint(cell.epoch)
-      out.writeVarint(cell.chunkCount)
+      encodeSpilledHeader(cell, out)
     } else {
       writeText(cell, out)
     }
@@ -43,6 +42,11 @@ export const rawCellCodec: CellCodec = {
   decode: (bytes) => new Encoded(bytes),
   encodeEntry: writeText,
   decodeEntry: (bytes) => new Encoded(bytes),
+}
+
+/** The header in a restored list's or map's value; `undefined` when it is packed. */
+export function rawSpilledHeader(value: Buffer): Spilled | undefined {
+  return value[0] === SPILLED_TAG ? decodeSpilledHeader(value) : undefined
 }
 
 function writeText(cell: Cell | SpilledEntry, out: ByteWriter): void {

@@ -1,0 +1,98 @@
+/** What both state backends do to put a keyed state backend together: the local folders, the restore of tables, and the undoing. */
+import { randomUUID } from 'node:crypto'
+import { mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { DEFAULT_REBASE_POLICY, type RebasePolicy } from './checkpoint/rebase-policy.js'
+import { systemClock, type Clock } from './common/clock.js'
+import { StateBackendError } from './errors.js'
+import { restoreTables, type RestoredTables } from './restore/restore-operation.js'
+import { checkKeyedStateBackendOptions, type KeyedStateBackendOptions } from './state-backend.js'
+import { MemoryBudget } from './store/memory-budget.js'
+import { WorkDirectory } from './store/work-directory.js'
+
+/** Options of both state backends. */
+export interface CommonStateBackendOptions {
+  /** Memory of each keyed backend in bytes, or a budget that several share. Default 256 MiB each. */
+  readonly memory?: number | MemoryBudget
+  /** Compression of tables, local and in storage. Default `none`: reads are faster; `snappy` where storage or network is dear. */
+  readonly compression?: 'none' | 'snappy'
+  /** When checkpoints renew their base. */
+  readonly rebasePolicy?: Partial<RebasePolicy>
+  readonly clock?: Clock
+}
+
+export interface Settings {
+  readonly budget: MemoryBudget
+  readonly compression: 'none' | 'snappy'
+  readonly policy: RebasePolicy
+  readonly clock: Clock
+}
+
+export function settingsOf(options: CommonStateBackendOptions): Settings {
+  const { memory, compression = 'none', rebasePolicy, clock = systemClock } = options
+  return {
+    budget: memory instanceof MemoryBudget ? memory : new MemoryBudget(memory),
+    compression,
+    policy: { ...DEFAULT_REBASE_POLICY, ...rebasePolicy },
+    clock,
+  }
+}
+
+/** One incarnation of a keyed backend on local disk: a folder of its own, and in it what was restored. */
+export interface Incarnation {
+  /** Unique and random: with a file number it names contents. */
+  readonly id: string
+  /** Holds the restored tables as `NNNNNN.ldb`, nothing else. */
+  readonly databaseDirectory: string
+  readonly tableDirectory: string
+  readonly restored: RestoredTables
+  /** Removes the folder and releases the work directory. */
+  readonly discard: () => void
+}
+
+/** Makes an incarnation and builds on it; when either fails, nothing of it is left. */
+export async function withIncarnation<K, B>(
+  directory: string,
+  options: KeyedStateBackendOptions<K>,
+  build: (incarnation: Incarnation) => Promise<B>,
+): Promise<B> {
+  checkKeyedStateBackendOptions(options)
+  const workDirectory = WorkDirectory.acquire(directory)
+  let path: string | undefined
+  const discard = (): void => {
+    if (path !== undefined) rmSync(path, { recursive: true, force: true })
+    workDirectory.release()
+  }
+  try {
+    path = workDirectory.createIncarnation(options.operatorId)
+    const id = randomUUID()
+    const databaseDirectory = join(path, 'db')
+    const tableDirectory = join(path, 'tables')
+    mkdirSync(databaseDirectory)
+    mkdirSync(tableDirectory)
+    const restored = await restoreTables({
+      stateHandles: options.stateHandles ?? [],
+      checkpointStorage: options.checkpointStorage,
+      keyGroupRange: options.keyGroupRange,
+      maxParallelism: options.maxParallelism,
+      keyType: options.keySerializer.typeName,
+      tableDirectory: databaseDirectory,
+      deltaDirectory: tableDirectory,
+      incarnation: id,
+      signal: options.signal,
+    })
+    return await build({ id, databaseDirectory, tableDirectory, restored, discard })
+  } catch (error) {
+    discard()
+    throw error
+  }
+}
+
+export function asStateBackendError(error: unknown): StateBackendError {
+  if (error instanceof StateBackendError) return error
+  return new StateBackendError(
+    'STORE_FAILED',
+    'State could not be written to local disk. Close this backend and restore from the last completed checkpoint.',
+    { cause: error },
+  )
+}
