@@ -5,8 +5,11 @@
  */
 import type { Clock } from './clock.js'
 
-/** Half of the 20 ms that nothing of ours may hold the event loop for: a slice overshoots by what runs between two `due()`. */
-export const SLICE_MS = 8
+/**
+ * A quarter of the 20 ms that nothing of ours may hold the event loop for: a slice overshoots by what runs between two `due()`, and by
+ * the garbage collector's pauses.
+ */
+export const SLICE_MS = 5
 
 /** `due()` looks at the clock once in so many calls. */
 const CALLS_PER_CLOCK_READ = 64

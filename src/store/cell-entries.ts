@@ -6,12 +6,15 @@
  */
 import { Buffer } from 'node:buffer'
 import { ByteWriter } from '../common/bytes.js'
-import { slicedSort } from '../common/sliced-sort.js'
+import { slicedSort, type Sorting } from '../common/sliced-sort.js'
 import { writeCompositeKeyPrefix, writeVoidNamespace } from '../record/composite-key.js'
 import type { KeyIdentity, KeySerializer } from '../record/key-serializer.js'
 import { Spilled, TOMBSTONE, type Cell } from './cell.js'
 import { writeEpoch, type Buckets, type StateTable } from './state-table.js'
 import type { RawValue } from './write-buffer.js'
+
+/** Keys collected from one map between two places to pause: about a millisecond. */
+const KEYS_PER_PAUSE = 16_384
 
 /** One entry; both views are valid until the next step. `value` is `undefined` for a deletion. */
 export interface FlushEntry {
@@ -61,7 +64,7 @@ function* orderedCells(input: CellEntriesInput): Generator<FlushEntry | undefine
     for (const [table, buckets] of tables) {
       const bucket = buckets[offset]
       if (bucket === undefined) continue
-      const identities = yield* pausing(slicedSort([...bucket.keys()], input.keySerializer))
+      const identities = yield* sortedKeys(bucket, input.keySerializer)
       for (const identity of identities) {
         const cell = bucket.get(identity) as Cell
         yield encoder.cell(table, input.startKeyGroup + offset, identity, cell)
@@ -71,8 +74,17 @@ function* orderedCells(input: CellEntriesInput): Generator<FlushEntry | undefine
   }
 }
 
-/** Passes the pauses of a sliced sort on. */
-function* pausing<T>(sorting: Generator<void, T>): Generator<undefined, T> {
+/** A map's keys in order, with pauses. */
+function* sortedKeys(
+  map: ReadonlyMap<KeyIdentity, unknown>,
+  order: Sorting<KeyIdentity>,
+): Generator<undefined, KeyIdentity[]> {
+  const keys: KeyIdentity[] = []
+  for (const key of map.keys()) {
+    keys.push(key)
+    if (keys.length % KEYS_PER_PAUSE === 0) yield undefined
+  }
+  const sorting = slicedSort(keys, order)
   for (;;) {
     const step = sorting.next()
     if (step.done === true) return step.value
@@ -113,7 +125,7 @@ class CellEncoder {
     if (subkeyCodec === undefined) return
     writeEpoch(this.#key, cell.epoch)
     const prefixBytes = this.#key.length
-    const subkeys = yield* pausing(slicedSort([...cell.entries.keys()], subkeyCodec))
+    const subkeys = yield* sortedKeys(cell.entries, subkeyCodec)
     for (const subkey of subkeys) {
       const entry = cell.entries.get(subkey)
       this.#key.length = prefixBytes

@@ -6,6 +6,7 @@
  *    the entries, and the two are compared at the end.
  * I2 The event loop is held for one slice at most: batches are small and each is awaited.
  */
+import type { Buffer } from 'node:buffer'
 import { assert } from '../common/assert.js'
 import type { Slicer } from '../common/slicer.js'
 import { ValueType } from '../table/internal-key.js'
@@ -67,35 +68,65 @@ async function writeEntries(
   sketch: KeySketch,
 ): Promise<number> {
   const { store, table, slicer } = target
+  const batches = store === undefined ? undefined : new Batches(store)
   let sequence = target.lastSequence
-  let batch = store?.batch()
-  let batchBytes = 0
   slicer.restart()
   for (const entry of cellEntries(entries)) {
     if (entry !== undefined) {
       sequence++
       sketch.add(entry.key)
-      if (entry.value === undefined) {
-        batch?.del(entry.key)
-        table.add(entry.key, sequence, ValueType.Deletion, EMPTY)
-      } else {
-        batch?.put(entry.key, entry.value)
-        table.add(entry.key, sequence, ValueType.Value, entry.value)
-        batchBytes += entry.value.length
-      }
-      batchBytes += entry.key.length
+      const { key, value } = entry
+      batches?.add(key, value)
+      if (value === undefined) table.add(key, sequence, ValueType.Deletion, NO_BYTES)
+      else table.add(key, sequence, ValueType.Value, value)
     }
-    const operations = batch?.length ?? 0
-    if (slicer.due() || operations >= BATCH_OPERATIONS || batchBytes >= BATCH_BYTES) {
-      const written = store !== undefined && operations > 0
-      await Promise.all([written ? batch && store.commit(batch) : slicer.pause(), table.flush()])
-      if (written) batch = store.batch()
-      batchBytes = 0
-      slicer.restart()
+    if (batches?.isFull === true) await batches.submit()
+    if (entry === undefined ? slicer.overdue() : slicer.due()) {
+      await table.flush()
+      await slicer.pause()
     }
   }
-  if (store !== undefined && batch !== undefined && batch.length > 0) await store.commit(batch)
+  await batches?.finish()
   return sequence
 }
 
-const EMPTY = new Uint8Array(0)
+/** The batches of one generation. While one is being written the next is filled; never are two in flight (S1). */
+class Batches {
+  readonly #store: LevelDBStore
+  #batch: ReturnType<LevelDBStore['batch']>
+  #bytes = 0
+  #inFlight: Promise<void> = Promise.resolve()
+
+  constructor(store: LevelDBStore) {
+    this.#store = store
+    this.#batch = store.batch()
+  }
+
+  /** `value` is `undefined` for a deletion. */
+  add(key: Buffer, value: Buffer | undefined): void {
+    if (value === undefined) this.#batch.del(key)
+    else this.#batch.put(key, value)
+    this.#bytes += key.length + (value?.length ?? 0)
+  }
+
+  get isFull(): boolean {
+    return this.#batch.length >= BATCH_OPERATIONS || this.#bytes >= BATCH_BYTES
+  }
+
+  /** Waits for the batch in flight and sends the one that was filled. */
+  async submit(): Promise<void> {
+    await this.#inFlight
+    this.#inFlight = this.#store.commit(this.#batch)
+    // Reported by the next `submit` or `finish`, which may come after the rejection.
+    this.#inFlight.catch(() => undefined)
+    this.#batch = this.#store.batch()
+    this.#bytes = 0
+  }
+
+  async finish(): Promise<void> {
+    if (this.#batch.length > 0) await this.submit()
+    await this.#inFlight
+  }
+}
+
+const NO_BYTES = new Uint8Array(0)

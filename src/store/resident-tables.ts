@@ -59,7 +59,7 @@ export class ResidentTables {
           table ??= await this.#create(directory)
           table.add(entry.key, coveredSequence, ValueType.Value, entry.value)
         }
-        if (this.#slicer.due()) {
+        if (entry === undefined ? this.#slicer.overdue() : this.#slicer.due()) {
           await table?.flush()
           await this.#slicer.pause()
         }

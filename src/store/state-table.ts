@@ -86,8 +86,9 @@ export class StateTable {
   findInMemory(keyGroupOffset: number, identity: KeyIdentity): Cell | undefined {
     const written = this.active[keyGroupOffset]?.get(identity)
     if (written !== undefined) return written
-    for (const layer of this.frozen) {
-      const cell = layer[keyGroupOffset]?.get(identity)
+    // An indexed loop: nearly always over nothing or one layer, on the hottest path there is.
+    for (let i = 0; i < this.frozen.length; i++) {
+      const cell = this.frozen[i]?.[keyGroupOffset]?.get(identity)
       if (cell !== undefined) return cell
     }
     const cached = this.young[keyGroupOffset]?.get(identity)
