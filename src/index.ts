@@ -1,7 +1,109 @@
-export { StateBackendError } from './errors.js'
-export type {
-  StateBackendErrorCode,
-  StateBackendErrorDetails,
-  StateBackendErrorKind,
+/** The public entry: everything a program or a host runtime needs, and nothing else. */
+
+export {
+  StateBackendError,
+  type StateBackendErrorCode,
+  type StateBackendErrorDetails,
+  type StateBackendErrorKind,
 } from './errors.js'
-export { LevelDBStateBackend } from './leveldb-state-backend.js'
+export { systemClock, type Clock } from './common/clock.js'
+export { ByteReader, ByteReaderError, ByteWriter } from './common/bytes.js'
+
+export type { KeyGroup } from './record/key-group.js'
+export { KeyGroupRange } from './record/key-group-range.js'
+export {
+  computeDefaultMaxParallelism,
+  computeKeyGroupForKeyHash,
+  computeKeyGroupRangeForOperatorIndex,
+  computeOperatorIndexForKeyGroup,
+} from './record/key-group-range-assignment.js'
+export {
+  anyKey,
+  bigintKey,
+  booleanKey,
+  bytesKey,
+  numberKey,
+  stringKey,
+  tupleKey,
+  type AnyKey,
+  type KeyIdentity,
+  type KeySerializer,
+} from './record/key-serializer.js'
+export { MsgpackSerializer, type TypeSerializer } from './record/type-serializer.js'
+
+export type {
+  AggregatingState,
+  AppendingState,
+  ListState,
+  MapState,
+  ReducingState,
+  State,
+  ValueState,
+} from './state/state.js'
+export {
+  aggregatingState,
+  listState,
+  mapState,
+  reducingState,
+  valueState,
+  type AggregateFunction,
+  type AggregatingStateDescriptor,
+  type ListStateDescriptor,
+  type MapStateDescriptor,
+  type ReduceFunction,
+  type ReducingStateDescriptor,
+  type StateDescriptor,
+  type StateKind,
+  type ValueStateDescriptor,
+} from './state/state-descriptor.js'
+export type { KeyedStateBackend } from './state/keyed-state-backend.js'
+
+export { CheckpointOptions, type SnapshotType } from './checkpoint/checkpoint-options.js'
+export type { CheckpointableKeyedStateBackend } from './checkpoint/checkpointable-keyed-state-backend.js'
+export {
+  IncrementalRemoteKeyedStateHandle,
+  type IncrementalRemoteKeyedStateHandleFields,
+  type KeyedStateHandle,
+  type TableHandle,
+} from './checkpoint/keyed-state-handle.js'
+export type { RebasePolicy } from './checkpoint/rebase-policy.js'
+export type {
+  CheckpointListener,
+  Snapshotable,
+  SnapshotContext,
+  SnapshotResult,
+} from './checkpoint/snapshotable.js'
+
+export {
+  CheckpointStorage,
+  CheckpointedStateScope,
+  type CheckpointStorageOptions,
+  type CheckpointStreamFactory,
+  type CheckpointStreamWriteOptions,
+  type StreamStateHandle,
+} from './storage/checkpoint-storage.js'
+export { DirectoryObjectStore } from './storage/directory-object-store.js'
+export { MemoryObjectStore } from './storage/memory-object-store.js'
+export {
+  bodyOfBytes,
+  bodyOfFile,
+  type ObjectBody,
+  type ObjectGetOptions,
+  type ObjectInfo,
+  type ObjectRange,
+  type ObjectStore,
+  type ObjectStoreOptions,
+} from './storage/object-store.js'
+
+export { MemoryBudget } from './store/memory-budget.js'
+export type { KeyedStateBackendOptions, StateBackend } from './state-backend.js'
+export {
+  HashMapStateBackend,
+  HeapKeyedStateBackend,
+  type HashMapStateBackendOptions,
+} from './hash-map-state-backend.js'
+export {
+  LevelDBKeyedStateBackend,
+  LevelDBStateBackend,
+  type LevelDBStateBackendOptions,
+} from './leveldb-state-backend.js'

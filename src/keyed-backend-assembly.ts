@@ -1,14 +1,23 @@
-/** What both state backends do to put a keyed state backend together: the local folders, the restore of tables, and the undoing. */
+/**
+ * How a keyed state backend is put together: the local folders, the restore of tables, the wiring of the parts, and the undoing of all
+ * of it when a step fails.
+ */
 import { randomUUID } from 'node:crypto'
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import type { KeyedStateBackendParts } from './abstract-keyed-state-backend.js'
+import { GenerationPipeline } from './checkpoint/generation-pipeline.js'
 import { DEFAULT_REBASE_POLICY, type RebasePolicy } from './checkpoint/rebase-policy.js'
+import { SnapshotStrategy, type BaseSource } from './checkpoint/snapshot-strategy.js'
 import { systemClock, type Clock } from './common/clock.js'
 import { StateBackendError } from './errors.js'
 import { restoreTables, type RestoredTables } from './restore/restore-operation.js'
 import { checkKeyedStateBackendOptions, type KeyedStateBackendOptions } from './state-backend.js'
+import { KeyContext } from './state/key-context.js'
+import type { LevelDBStore } from './store/leveldb-store.js'
 import { MemoryBudget } from './store/memory-budget.js'
 import { WorkDirectory } from './store/work-directory.js'
+import { WriteBuffer, type Generation } from './store/write-buffer.js'
 
 /** Options of both state backends. */
 export interface CommonStateBackendOptions {
@@ -88,7 +97,84 @@ export async function withIncarnation<K, B>(
   }
 }
 
-export function asStateBackendError(error: unknown): StateBackendError {
+/** What lies below the write buffer: the difference between the two backends. */
+export interface Foundation {
+  /** `undefined` when the buffer's own cache is the store. */
+  readonly store: LevelDBStore | undefined
+  /** Called once, when the buffer exists. `lastSequence` is that of the last entry written. */
+  readonly build: (buffer: WriteBuffer, lastSequence: () => number) => FoundationParts
+}
+
+export interface FoundationParts {
+  readonly baseSource: BaseSource
+  readonly onWritten: (generation: Generation) => void
+  readonly openTable: KeyedStateBackendParts<unknown>['openTable']
+  /** Closes what lies below; the incarnation is discarded afterwards. */
+  readonly close: () => Promise<void>
+}
+
+/** Wires the parts of a keyed backend. */
+export function assembleParts<K>(
+  { keySerializer, keyGroupRange, maxParallelism }: KeyedStateBackendOptions<K>,
+  incarnation: Incarnation,
+  { budget, compression, policy, clock }: Settings,
+  { store, build }: Foundation,
+): KeyedStateBackendParts<K> {
+  const { restored } = incarnation
+  const context = new KeyContext()
+  const table = { compression }
+  const buffer = new WriteBuffer({
+    keySerializer,
+    keyGroupRange,
+    memory: budget.share(),
+    resident: store === undefined,
+    load: (key) => store?.get(key),
+    onFull: (generation) => pipeline.submit(generation),
+    checkOpen: () => context.checkUsable(),
+  })
+  const below = build(buffer, () => pipeline.lastSequence)
+  const strategy = new SnapshotStrategy({
+    directory: incarnation.tableDirectory,
+    incarnation: incarnation.id,
+    keyGroupRange,
+    baseSource: below.baseSource,
+    policy,
+    table,
+    clock,
+    randomId: randomUUID,
+    chain: restored.chain,
+  })
+  const pipeline: GenerationPipeline = new GenerationPipeline({
+    buffer,
+    store,
+    strategy,
+    table,
+    clock,
+    lastSequence: restored.meta?.lastSequence ?? 0,
+    onWritten: below.onWritten,
+    onFailure: (error) => context.disable(asStateBackendError(error)),
+  })
+  return {
+    keySerializer,
+    maxParallelism,
+    keyGroupRange,
+    context,
+    buffer,
+    pipeline,
+    strategy,
+    clock,
+    restoredStates: restored.meta?.states ?? [],
+    lastEpoch: restored.meta?.lastEpoch ?? 0,
+    openTable: below.openTable,
+    scanStore: (gte, lt, limit) => store?.scan(gte, lt, limit) ?? Promise.resolve([]),
+    release: async () => {
+      await below.close()
+      incarnation.discard()
+    },
+  }
+}
+
+function asStateBackendError(error: unknown): StateBackendError {
   if (error instanceof StateBackendError) return error
   return new StateBackendError(
     'STORE_FAILED',

@@ -1,24 +1,18 @@
 /** Keyed state in LevelDB on local disk: any size of state, incremental checkpoints. */
-import { randomUUID } from 'node:crypto'
+import { AbstractKeyedStateBackend } from './abstract-keyed-state-backend.js'
 import {
-  AbstractKeyedStateBackend,
-  type KeyedStateBackendParts,
-} from './abstract-keyed-state-backend.js'
-import { GenerationPipeline } from './checkpoint/generation-pipeline.js'
-import { SnapshotStrategy } from './checkpoint/snapshot-strategy.js'
-import {
-  asStateBackendError,
+  assembleParts,
   settingsOf,
   withIncarnation,
   type CommonStateBackendOptions,
+  type Foundation,
   type Incarnation,
   type Settings,
 } from './keyed-backend-assembly.js'
+import type { KeyGroupRange } from './record/key-group-range.js'
 import type { KeyedStateBackendOptions, StateBackend } from './state-backend.js'
-import { KeyContext } from './state/key-context.js'
 import { LevelDBStore } from './store/leveldb-store.js'
 import { Sweeper } from './store/sweeper.js'
-import { WriteBuffer } from './store/write-buffer.js'
 import { writeManifest } from './table/manifest.js'
 
 export interface LevelDBStateBackendOptions extends CommonStateBackendOptions {
@@ -43,7 +37,11 @@ export class LevelDBStateBackend implements StateBackend {
   ): Promise<LevelDBKeyedStateBackend<K>> {
     return withIncarnation(this.#directory, options, async (incarnation) => {
       const store = await openStore(incarnation, this.#settings)
-      return new LevelDBKeyedStateBackend(assemble(options, incarnation, store, this.#settings))
+      const restored = incarnation.restored.meta !== undefined
+      const below = foundation(store, options.keyGroupRange, restored)
+      return new LevelDBKeyedStateBackend(
+        assembleParts(options, incarnation, this.#settings, below),
+      )
     })
   }
 }
@@ -66,62 +64,24 @@ function openStore(incarnation: Incarnation, settings: Settings): Promise<LevelD
   })
 }
 
-function assemble<K>(
-  { keySerializer, keyGroupRange, maxParallelism }: KeyedStateBackendOptions<K>,
-  incarnation: Incarnation,
+function foundation(
   store: LevelDBStore,
-  { budget, compression, policy, clock }: Settings,
-): KeyedStateBackendParts<K> {
-  const { restored } = incarnation
-  const context = new KeyContext()
-  const table = { compression }
-  const buffer = new WriteBuffer({
-    keySerializer,
-    keyGroupRange,
-    memory: budget.share(),
-    load: (key) => store.get(key),
-    onFull: (generation) => pipeline.submit(generation),
-    checkOpen: () => context.checkUsable(),
-  })
-  const strategy = new SnapshotStrategy({
-    directory: incarnation.tableDirectory,
-    incarnation: incarnation.id,
-    keyGroupRange,
-    baseSource: store,
-    policy,
-    table,
-    clock,
-    randomId: randomUUID,
-    chain: restored.chain,
-  })
-  const sweeper = new Sweeper(buffer, store, keyGroupRange, restored.meta !== undefined)
-  const pipeline: GenerationPipeline = new GenerationPipeline({
-    buffer,
-    store,
-    strategy,
-    table,
-    clock,
-    lastSequence: store.lastSequence,
-    onWritten: (generation) => sweeper.written(generation),
-    onFailure: (error) => context.disable(asStateBackendError(error)),
-  })
+  keyGroupRange: KeyGroupRange,
+  restored: boolean,
+): Foundation {
   return {
-    keySerializer,
-    maxParallelism,
-    keyGroupRange,
-    context,
-    buffer,
-    pipeline,
-    strategy,
-    clock,
-    restoredStates: restored.meta?.states ?? [],
-    lastEpoch: restored.meta?.lastEpoch ?? 0,
-    openTable: (stateId, name, codec) => buffer.createTable(stateId, name, codec),
-    scanStore: (gte, lt, limit) => store.scan(gte, lt, limit),
-    release: async () => {
-      await sweeper.close()
-      await store.close()
-      incarnation.discard()
+    store,
+    build: (buffer) => {
+      const sweeper = new Sweeper(buffer, store, keyGroupRange, restored)
+      return {
+        baseSource: store,
+        onWritten: (generation) => sweeper.written(generation),
+        openTable: (stateId, name, codec) => buffer.createTable(stateId, name, codec),
+        close: async () => {
+          await sweeper.close()
+          await store.close()
+        },
+      }
     },
   }
 }
