@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { KeyedStateBackendParts } from './abstract-keyed-state-backend.js'
+import { IncrementalRemoteKeyedStateHandle } from './checkpoint/keyed-state-handle.js'
 import { GenerationPipeline } from './checkpoint/generation-pipeline.js'
 import { DEFAULT_REBASE_POLICY, type RebasePolicy } from './checkpoint/rebase-policy.js'
 import { SnapshotStrategy, type BaseSource } from './checkpoint/snapshot-strategy.js'
@@ -80,7 +81,9 @@ export async function withIncarnation<K, B>(
     mkdirSync(databaseDirectory)
     mkdirSync(tableDirectory)
     const restored = await restoreTables({
-      stateHandles: options.stateHandles ?? [],
+      stateHandles: (options.stateHandles ?? []).map((handle) =>
+        IncrementalRemoteKeyedStateHandle.fromJSON(handle),
+      ),
       checkpointStorage: options.checkpointStorage,
       keyGroupRange: options.keyGroupRange,
       maxParallelism: options.maxParallelism,
@@ -126,7 +129,7 @@ export function assembleParts<K>(
   const buffer = new WriteBuffer({
     keySerializer,
     keyGroupRange,
-    memory: budget.share(),
+    memory: budget.share(compression),
     resident: store === undefined,
     load: (key) => store?.get(key),
     onFull: (generation) => pipeline.submit(generation),

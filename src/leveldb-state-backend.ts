@@ -57,7 +57,7 @@ function openStore(incarnation: Incarnation, settings: Settings): Promise<LevelD
   }
   return LevelDBStore.open({
     directory,
-    memory: settings.budget.share(),
+    memory: settings.budget.share(settings.compression),
     compression: settings.compression,
     lastSequence,
     restored: restored.meta !== undefined,

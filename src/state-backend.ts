@@ -1,6 +1,6 @@
 /** What a program configures: a factory of keyed state backends. */
 import type { CheckpointableKeyedStateBackend } from './checkpoint/checkpointable-keyed-state-backend.js'
-import type { IncrementalRemoteKeyedStateHandle } from './checkpoint/keyed-state-handle.js'
+import type { IncrementalRemoteKeyedStateHandleFields } from './checkpoint/keyed-state-handle.js'
 import { StateBackendError } from './errors.js'
 import type { KeyGroupRange } from './record/key-group-range.js'
 import { checkParallelismPreconditions } from './record/key-group-range-assignment.js'
@@ -16,8 +16,11 @@ export interface KeyedStateBackendOptions<K> {
   readonly maxParallelism: number
   /** The key groups of this task, both ends included. */
   readonly keyGroupRange: KeyGroupRange
-  /** What to restore from: the handles of the last completed checkpoint, or none to start empty. */
-  readonly stateHandles?: readonly IncrementalRemoteKeyedStateHandle[]
+  /**
+   * What to restore from: the handles of the last completed checkpoint, or none to start empty. Handles that went through JSON do as
+   * well as those that `snapshot` returned.
+   */
+  readonly stateHandles?: readonly IncrementalRemoteKeyedStateHandleFields[]
   /** Where the state of `stateHandles` lies. */
   readonly checkpointStorage?: CheckpointStorage
   /** Aborts a restore. */

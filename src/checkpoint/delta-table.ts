@@ -1,5 +1,6 @@
 /** Delta tables on local disk: one per frozen generation, or several merged into one. */
 import { assert } from '../common/assert.js'
+import { throwIfAborted } from '../common/concurrency.js'
 import type { Slicer } from '../common/slicer.js'
 import { KeySketch } from '../table/key-sketch.js'
 import { mergeEntries } from '../table/merging-iterator.js'
@@ -62,7 +63,7 @@ export async function mergeDeltas(
       table.add(entry.userKey, entry.sequence, entry.type, entry.value)
       sketch.add(entry.userKey)
       if (!options.slicer.due()) continue
-      options.signal.throwIfAborted()
+      throwIfAborted(options.signal)
       await table.flush()
       await options.slicer.pause()
     }

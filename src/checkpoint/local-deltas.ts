@@ -37,6 +37,11 @@ export class LocalDeltas {
     this.#unconfirmed = this.#unconfirmed.filter((delta) => delta.toSequence > sequence)
   }
 
+  /** Takes back deltas, oldest first, whose checkpoint cannot be built on: older than all that are unconfirmed. */
+  unconfirm(deltas: readonly DeltaTable[]): void {
+    this.#unconfirmed = [...deltas, ...this.#unconfirmed]
+  }
+
   /** Removes the files that nobody needs. */
   sweep(needed: Iterable<DeltaTable>): void {
     const keep = new Set<string>()

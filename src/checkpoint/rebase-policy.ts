@@ -33,10 +33,14 @@ export interface DeltaChain {
   readonly mergedNewBytes: number
 }
 
-/** `merge` is a range `[from, to)` of all deltas, completed and new, which become one table. */
+/** A range `[from, to)` of all deltas, completed and new, at least two, which become one table. */
+export interface DeltaMerge {
+  readonly from: number
+  readonly to: number
+}
+
 export type SnapshotDecision =
-  | { readonly kind: 'rebase' }
-  | { readonly kind: 'extend'; readonly merge: { from: number; to: number } | undefined }
+  { readonly kind: 'rebase' } | { readonly kind: 'extend'; readonly merge: DeltaMerge | undefined }
 
 /** A merge that does not at least halve what it was called for would soon be called for again. */
 const WORTHWHILE_MERGE = 0.5
@@ -53,19 +57,29 @@ export function decideSnapshot(chain: DeltaChain, policy: RebasePolicy): Snapsho
   const limit = Math.max(policy.deltaFractionMax * chain.baseBytes, policy.smallStateBytes)
   if (deltaBytes > limit) {
     const worthwhile = deltas.length > 1 && chain.mergedBytes <= limit * WORTHWHILE_MERGE
-    return worthwhile ? extend(0, deltas.length) : { kind: 'rebase' }
+    return worthwhile ? { kind: 'extend', merge: merge(0, deltas.length) } : { kind: 'rebase' }
   }
-  if (deltas.length > policy.deltaCountMax) return cheapestMerge(deltas, policy.deltaCountMax)
+  return { kind: 'extend', merge: decideMerge(chain, policy) }
+}
+
+/**
+ * What is merged whatever the base is: also behind a base that was just renewed, since what is in LevelDB's log only stays in deltas,
+ * and where a base cannot be had. So the count is bounded always.
+ */
+export function decideMerge(chain: DeltaChain, policy: RebasePolicy): DeltaMerge | undefined {
+  const deltas = [...chain.completedDeltaBytes, ...chain.newDeltaBytes]
+  if (deltas.length > Math.max(policy.deltaCountMax, 1)) {
+    return cheapestMerge(deltas, policy.deltaCountMax)
+  }
   const fusible =
     chain.newDeltaBytes.length > NEW_DELTAS_MAX ||
     (chain.newDeltaBytes.length > 1 &&
       chain.mergedNewBytes <= sum(chain.newDeltaBytes) * WORTHWHILE_FUSION)
-  if (fusible) return extend(chain.completedDeltaBytes.length, deltas.length)
-  return { kind: 'extend', merge: undefined }
+  return fusible ? merge(chain.completedDeltaBytes.length, deltas.length) : undefined
 }
 
 /** Size-tiered: the neighbours that are cheapest to merge, and enough of them. */
-function cheapestMerge(deltas: readonly number[], countMax: number): SnapshotDecision {
+function cheapestMerge(deltas: readonly number[], countMax: number): DeltaMerge {
   const width = Math.min(Math.max(deltas.length - countMax + 1, MERGE_WIDTH_MIN), deltas.length)
   let bytes = sum(deltas.slice(0, width))
   let best = { from: 0, bytes }
@@ -73,12 +87,12 @@ function cheapestMerge(deltas: readonly number[], countMax: number): SnapshotDec
     bytes += (deltas[from + width - 1] as number) - (deltas[from - 1] as number)
     if (bytes < best.bytes) best = { from, bytes }
   }
-  return extend(best.from, best.from + width)
+  return merge(best.from, best.from + width)
 }
 
-function extend(from: number, to: number): SnapshotDecision {
+function merge(from: number, to: number): DeltaMerge {
   assert(to - from > 1, 'a merge takes at least two deltas')
-  return { kind: 'extend', merge: { from, to } }
+  return { from, to }
 }
 
 function sum(values: readonly number[]): number {

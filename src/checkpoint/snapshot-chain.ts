@@ -10,7 +10,14 @@ import { assert } from '../common/assert.js'
 import type { CapturedTables } from '../store/leveldb-store.js'
 import { estimateMergedBytes, type DeltaTable } from './delta-table.js'
 import type { TableHandle } from './keyed-state-handle.js'
-import { decideSnapshot, type RebasePolicy, type SnapshotDecision } from './rebase-policy.js'
+import {
+  decideMerge,
+  decideSnapshot,
+  type DeltaChain,
+  type DeltaMerge,
+  type RebasePolicy,
+  type SnapshotDecision,
+} from './rebase-policy.js'
 
 /** A table that lies in storage already, with the local name its bytes are known by. */
 export interface ChainBase {
@@ -63,8 +70,8 @@ export interface SnapshotPlan {
   readonly kind: 'none' | 'delta' | 'merge' | 'rebase'
   readonly base: readonly PlannedBase[]
   readonly deltas: readonly PlannedDelta[]
-  /** Range `[from, to)` of `deltas` to be merged into one. */
-  readonly merge: { from: number; to: number } | undefined
+  /** Of `deltas`. */
+  readonly merge: DeltaMerge | undefined
   readonly throughSequence: number
 }
 
@@ -95,24 +102,39 @@ export function decide(
   deltas: readonly DeltaTable[],
   policy: RebasePolicy,
 ): SnapshotDecision {
-  const completed = chain.deltas.map(({ delta }) => delta)
-  return decideSnapshot(
-    {
-      baseBytes: chain.base.reduce((bytes, { handle }) => bytes + handle.state.sizeBytes, 0),
-      completedDeltaBytes: completed.map((delta) => delta.sizeBytes),
-      newDeltaBytes: deltas.map((delta) => delta.sizeBytes),
-      mergedBytes: estimateMergedBytes([...completed, ...deltas]),
-      mergedNewBytes: estimateMergedBytes(deltas),
-    },
-    policy,
-  )
+  const baseBytes = chain.base.reduce((bytes, { handle }) => bytes + handle.state.sizeBytes, 0)
+  return decideSnapshot(sizesOf(baseBytes, chain.deltas, deltas), policy)
+}
+
+/** What to merge where the base of `chain` was to be renewed and could not be. */
+export function decideWithoutRebase(
+  chain: SnapshotChain,
+  deltas: readonly DeltaTable[],
+  policy: RebasePolicy,
+): DeltaMerge | undefined {
+  return decideMerge(sizesOf(0, chain.deltas, deltas), policy)
+}
+
+function sizesOf(
+  baseBytes: number,
+  chained: readonly { readonly delta: DeltaTable }[],
+  deltas: readonly DeltaTable[],
+): DeltaChain {
+  const completed = chained.map(({ delta }) => delta)
+  return {
+    baseBytes,
+    completedDeltaBytes: completed.map((delta) => delta.sizeBytes),
+    newDeltaBytes: deltas.map((delta) => delta.sizeBytes),
+    mergedBytes: estimateMergedBytes([...completed, ...deltas]),
+    mergedNewBytes: estimateMergedBytes(deltas),
+  }
 }
 
 /** The chain, and the new deltas behind it. */
 export function extendedPlan(
   chain: SnapshotChain,
   deltas: readonly DeltaTable[],
-  merge: { from: number; to: number } | undefined,
+  merge: DeltaMerge | undefined,
   throughSequence: number,
 ): SnapshotPlan {
   assert(isContiguous(chain, deltas, throughSequence), 'I3: the deltas of a chain are contiguous')
@@ -133,7 +155,12 @@ export function rebasedPlan(
   chain: SnapshotChain,
   deltas: readonly DeltaTable[],
   captured: CapturedTables,
-  options: { incarnation: string; reuse: boolean; throughSequence: number },
+  options: {
+    incarnation: string
+    reuse: boolean
+    throughSequence: number
+    policy: RebasePolicy
+  },
 ): SnapshotPlan {
   const inStorage = new Map<string | undefined, TableHandle>()
   for (const { identity, handle } of [...chain.base, ...chain.deltas]) {
@@ -153,15 +180,33 @@ export function rebasedPlan(
       ? { identity, path: table.path, sizeBytes: table.sizeBytes, table: described }
       : { identity, handle: { ...described, state: handle.state } }
   })
-  const kept = chain.deltas.map((delta) =>
-    options.reuse ? delta : { ...delta, handle: undefined },
-  )
-  const all: PlannedDelta[] = [...kept, ...deltas.map((delta) => ({ delta, handle: undefined }))]
+  const lacking = ({ toSequence }: DeltaTable): boolean => toSequence > captured.coveredSequence
+  const chained = chain.deltas.filter(({ delta }) => lacking(delta))
+  const added = deltas.filter(lacking)
+  assertCovered([...chained.map(({ delta }) => delta), ...added], captured, options.throughSequence)
+  const kept = chained.map((delta) => (options.reuse ? delta : { ...delta, handle: undefined }))
   return {
     kind: 'rebase',
     base,
-    deltas: all.filter(({ delta }) => delta.toSequence > captured.coveredSequence),
-    merge: undefined,
+    deltas: [...kept, ...added.map((delta) => ({ delta, handle: undefined }))],
+    merge: decideMerge(sizesOf(0, chained, added), options.policy),
     throughSequence: options.throughSequence,
   }
+}
+
+/** Base and deltas together hold every write up to `throughSequence`. */
+function assertCovered(
+  deltas: readonly DeltaTable[],
+  { coveredSequence }: CapturedTables,
+  throughSequence: number,
+): void {
+  let sequence = coveredSequence
+  for (const delta of deltas) {
+    assert(delta.fromSequence <= sequence + 1, 'I3: a rebase has no hole', { coveredSequence })
+    sequence = delta.toSequence
+  }
+  assert(sequence === throughSequence, 'I3: a rebase ends where its snapshot does', {
+    coveredSequence,
+    throughSequence,
+  })
 }

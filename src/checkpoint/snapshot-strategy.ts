@@ -27,6 +27,8 @@ import { LocalDeltas } from './local-deltas.js'
 import type { RebasePolicy } from './rebase-policy.js'
 import {
   decide,
+  decideWithoutRebase,
+  EMPTY_CHAIN,
   extendedPlan,
   isContiguous,
   newDeltas,
@@ -39,7 +41,7 @@ import { uploadSnapshot } from './snapshot-upload.js'
 /** Checkpoints whose outcome is not known yet; a coordinator that never tells would make this grow. */
 const PENDING_CHECKPOINTS_MAX = 1000
 
-/** Deltas that no checkpoint took are dropped from the disk beyond this; the next checkpoint is then a rebase. */
+/** Deltas that no completed checkpoint has are dropped from the disk beyond this; the next checkpoint is then a rebase. */
 const UNCONFIRMED_BYTES_MAX = 512 * 2 ** 20
 
 /** Where base tables come from. */
@@ -63,6 +65,8 @@ export interface SnapshotStrategyOptions {
   readonly randomId: () => string
   /** The chain of the checkpoint this backend was restored from, or the empty one. */
   readonly chain: SnapshotChain
+  /** Bytes of local deltas that no completed checkpoint has. Default 512 MiB. */
+  readonly unconfirmedBytesMax?: number
 }
 
 export interface SnapshotRequest {
@@ -84,6 +88,8 @@ export class SnapshotStrategy {
   readonly #pending = new Map<number, SnapshotChain>()
   readonly #running = new Set<PlannedSnapshot>()
   #completed: SnapshotChain
+  /** The largest id of a pending checkpoint that was given up here without word of its end. */
+  #forgottenThrough = 0
   #fileCount = 0
 
   constructor(options: SnapshotStrategyOptions) {
@@ -101,11 +107,13 @@ export class SnapshotStrategy {
     return join(this.#options.directory, `delta-${String(++this.#fileCount).padStart(6, '0')}.ldb`)
   }
 
-  /** A generation was written. Bounds what failing checkpoints leave on the disk. */
+  /** A generation was written. Bounds what failing checkpoints, and those nobody tells the end of, leave on the disk. */
   addDelta(delta: DeltaTable): void {
     this.#deltas.add(delta)
-    if (this.#deltas.unconfirmedBytes <= UNCONFIRMED_BYTES_MAX) return
-    this.#deltas.forgetThrough(this.#options.baseSource.coveredSequence())
+    const { unconfirmedBytesMax = UNCONFIRMED_BYTES_MAX, baseSource } = this.#options
+    if (this.#deltas.unconfirmedBytes <= unconfirmedBytesMax) return
+    this.#deltas.forgetThrough(baseSource.coveredSequence())
+    while (this.#pending.size > 0) this.#forgetOldestPending()
     this.#sweep()
   }
 
@@ -118,7 +126,10 @@ export class SnapshotStrategy {
     let planned: PlannedSnapshot | undefined
     if (!extensible || decision.kind === 'rebase') planned = await this.#rebase(request, deltas)
     if (planned === undefined && extensible) {
-      const merge = decision.kind === 'extend' ? decision.merge : undefined
+      const merge =
+        decision.kind === 'extend'
+          ? decision.merge
+          : decideWithoutRebase(this.#completed, deltas, this.#options.policy)
       const plan = extendedPlan(this.#completed, deltas, merge, request.throughSequence)
       planned = { request, plan, captureDirectory: undefined }
     }
@@ -137,7 +148,7 @@ export class SnapshotStrategy {
     request: SnapshotRequest,
     deltas: readonly DeltaTable[],
   ): Promise<PlannedSnapshot | undefined> {
-    const { incarnation, baseSource } = this.#options
+    const { incarnation, baseSource, policy } = this.#options
     const name = `capture-${String(++this.#fileCount).padStart(6, '0')}`
     const captureDirectory = join(this.#options.directory, name)
     const captured = await baseSource.captureTables(captureDirectory)
@@ -146,6 +157,7 @@ export class SnapshotStrategy {
       incarnation,
       reuse: request.snapshotType === 'checkpoint',
       throughSequence: request.throughSequence,
+      policy,
     })
     return { request, plan, captureDirectory }
   }
@@ -158,7 +170,6 @@ export class SnapshotStrategy {
     const { checkpointId, snapshotType } = planned.request
     const { incarnation, keyGroupRange, table, clock, randomId } = this.#options
     const mergedPath = this.newTablePath()
-    this.#deltas.track(mergedPath)
     try {
       const { chain, handle } = await uploadSnapshot({
         ...input,
@@ -178,6 +189,8 @@ export class SnapshotStrategy {
       if (snapshotType !== 'savepoint') this.#await(chain)
       return handle
     } finally {
+      // Only now: no chain names the merged table before, and a sweep would take it.
+      this.#deltas.track(mergedPath)
       this.release(planned)
     }
   }
@@ -193,23 +206,43 @@ export class SnapshotStrategy {
 
   #await(chain: SnapshotChain): void {
     this.#pending.set(chain.checkpointId, chain)
-    if (this.#pending.size <= PENDING_CHECKPOINTS_MAX) return
+    if (this.#pending.size > PENDING_CHECKPOINTS_MAX) this.#forgetOldestPending()
+  }
+
+  #forgetOldestPending(): void {
     const oldest = this.#pending.keys().next()
-    if (oldest.done === false) this.#pending.delete(oldest.value)
+    if (oldest.done === true) return
+    this.#pending.delete(oldest.value)
+    this.#forgottenThrough = Math.max(this.#forgottenThrough, oldest.value)
   }
 
   /** An older id than the last completed one, or one that was never uploaded here (a savepoint), changes nothing. */
   notifyCheckpointComplete(checkpointId: number): void {
+    if (checkpointId <= this.#completed.checkpointId) return
     const chain = this.#pending.get(checkpointId)
-    if (chain === undefined || checkpointId <= this.#completed.checkpointId) return
+    if (chain !== undefined) this.#complete(chain)
+    else if (checkpointId <= this.#forgottenThrough) this.#startAnew(checkpointId)
+    else return
+    for (const id of this.#pending.keys()) if (id <= checkpointId) this.#pending.delete(id)
+    this.#sweep()
+  }
+
+  #complete(chain: SnapshotChain): void {
     assert(
       chain.throughSequence >= this.#completed.throughSequence,
       'a later checkpoint holds at least what an earlier one holds',
     )
     this.#completed = chain
-    for (const id of this.#pending.keys()) if (id <= checkpointId) this.#pending.delete(id)
     this.#deltas.forgetThrough(chain.throughSequence)
-    this.#sweep()
+  }
+
+  /**
+   * A checkpoint that was forgotten here was completed: its tables are not known any more, and those of the older ones may be deleted by
+   * now. The next snapshot names none of either.
+   */
+  #startAnew(checkpointId: number): void {
+    this.#deltas.unconfirm(this.#completed.deltas.map(({ delta }) => delta))
+    this.#completed = { ...EMPTY_CHAIN, checkpointId }
   }
 
   notifyCheckpointAborted(checkpointId: number): void {

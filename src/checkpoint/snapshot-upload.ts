@@ -3,7 +3,7 @@
  *
  * Invariants
  * U1 (C2) A table is named only after its bytes are durable, with the SHA-256 of those bytes.
- * U2 After a failure or an abort nothing that was uploaded here stays in storage.
+ * U2 After a failure or an abort nothing that was uploaded here stays in storage, unless storage refuses to remove it.
  */
 import type { Slicer } from '../common/slicer.js'
 import { mapLimit, throwIfAborted } from '../common/concurrency.js'
@@ -73,7 +73,8 @@ export async function uploadSnapshot(input: SnapshotUploadInput): Promise<Snapsh
     throwIfAborted(input.signal)
     return result(input, tables, metaState, sizeOf(written))
   } catch (error) {
-    await input.streamFactory.discard(written)
+    // The failure above is the one to report; what cannot be removed now is under names that nothing refers to.
+    await input.streamFactory.discard(written).catch(() => undefined)
     throw error
   }
 }

@@ -1,5 +1,4 @@
 /** The contracts between a keyed state backend and whoever takes its checkpoints. */
-import type { KeyGroupRange } from '../record/key-group-range.js'
 import type { CheckpointStreamFactory } from '../storage/checkpoint-storage.js'
 import type { CheckpointOptions } from './checkpoint-options.js'
 import type { IncrementalRemoteKeyedStateHandle } from './keyed-state-handle.js'
@@ -54,8 +53,4 @@ export interface CheckpointListener {
   notifyCheckpointAborted(checkpointId: number): void
   /** No retained checkpoint is as old as `checkpointId` any more. */
   notifyCheckpointSubsumed(checkpointId: number): void
-}
-
-export interface SnapshotBackend extends Snapshotable, CheckpointListener {
-  readonly keyGroupRange: KeyGroupRange
 }

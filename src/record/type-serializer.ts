@@ -8,6 +8,7 @@
 import { Buffer } from 'node:buffer'
 import { Packr } from 'msgpackr'
 import { StateBackendError } from '../errors.js'
+import { NotEncodable, negativeZerosOf, restoreNegativeZeros } from './value-inspection.js'
 
 export interface TypeSerializer<T> {
   /**
@@ -20,6 +21,14 @@ export interface TypeSerializer<T> {
   /** Decodes what `serialize` made. `bytes` is valid during the call only: copy what is kept. */
   deserialize(bytes: Uint8Array): T
 }
+
+/**
+ * A value with -0 somewhere inside: the tag, the length of the value's bytes (4 bytes, big-endian), those bytes with 0 for -0, and the
+ * numbers of the zeros that are -0 (value-inspection.ts) as a msgpack array. No msgpack value begins with this byte. Written to disk,
+ * never reuse.
+ */
+const NEGATIVE_ZEROS_TAG = 0xc1
+const NEGATIVE_ZEROS_HEADER_BYTES = 5
 
 const MINUS_ZERO = Buffer.from([0xcb, 0x80, 0, 0, 0, 0, 0, 0, 0])
 
@@ -34,7 +43,10 @@ function notEncodable(what: string, cause?: unknown): StateBackendError {
 
 /**
  * The default serializer. Objects are msgpackr *records*, so that a `Map` comes back as a `Map` and an object as an object; `Set`,
- * `Date`, bigints of any size and typed arrays keep their type as well. Not kept: class identity (a plain object comes back).
+ * `Date`, bigints of any size and typed arrays keep their type as well; -0 and NaN are kept, also inside. Not kept: class identity
+ * (a plain object comes back), fields that are not enumerable or are named by a symbol, holes in arrays (`undefined` comes back), and
+ * that two fields were one object. Refused, also inside: functions, symbols, strings with lone surrogates, circular objects, and
+ * objects whose contents are not in their fields (promises, weak collections, boxed primitives, objects with `toJSON`).
  */
 export class MsgpackSerializer<T> implements TypeSerializer<T> {
   readonly typeName = 'msgpack'
@@ -60,14 +72,19 @@ export class MsgpackSerializer<T> implements TypeSerializer<T> {
       default:
     }
     try {
-      return this.#packr.pack(value)
+      const negativeZeros =
+        typeof value === 'object' && value !== null ? negativeZerosOf(value) : undefined
+      const bytes = this.#packr.pack(value)
+      return negativeZeros === undefined ? bytes : this.#withNegativeZeros(bytes, negativeZeros)
     } catch (cause) {
+      if (cause instanceof NotEncodable) throw notEncodable(cause.message)
       throw notEncodable(cause instanceof Error ? cause.message : String(cause), cause)
     }
   }
 
   deserialize(bytes: Uint8Array): T {
     try {
+      if (bytes[0] === NEGATIVE_ZEROS_TAG) return this.#readNegativeZeros(bytes)
       const value: T = this.#packr.unpack(bytes)
       return value
     } catch (cause) {
@@ -77,5 +94,23 @@ export class MsgpackSerializer<T> implements TypeSerializer<T> {
         { cause },
       )
     }
+  }
+  #withNegativeZeros(value: Uint8Array, negativeZeros: readonly number[]): Uint8Array {
+    const header = Buffer.alloc(NEGATIVE_ZEROS_HEADER_BYTES)
+    header[0] = NEGATIVE_ZEROS_TAG
+    header.writeUInt32BE(value.length, 1)
+    return Buffer.concat([header, value, this.#packr.pack(negativeZeros)])
+  }
+
+  #readNegativeZeros(bytes: Uint8Array): T {
+    const { buffer, byteOffset, length } = bytes
+    const valueEnd =
+      NEGATIVE_ZEROS_HEADER_BYTES + Buffer.from(buffer, byteOffset, length).readUInt32BE(1)
+    const negativeZeros: Iterable<number> = this.#packr.unpack(bytes.subarray(valueEnd))
+    const value: T & object = this.#packr.unpack(
+      bytes.subarray(NEGATIVE_ZEROS_HEADER_BYTES, valueEnd),
+    )
+    restoreNegativeZeros(value, negativeZeros)
+    return value
   }
 }

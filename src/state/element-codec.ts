@@ -6,8 +6,9 @@
  */
 import { Buffer } from 'node:buffer'
 import type { ByteWriter } from '../common/bytes.js'
+import { readMsgpackNumber, writeMsgpackNumber } from '../record/msgpack-number.js'
 import { MsgpackSerializer, type TypeSerializer } from '../record/type-serializer.js'
-import { Encoded, flattened, type Element } from '../store/cell.js'
+import { Encoded, Held, elementBytes, flattened, type Element } from '../store/cell.js'
 
 /** First bytes that msgpackr gives to numbers, strings and booleans; records and extensions stay encoded. */
 function isMsgpackPrimitive(firstByte: number | undefined): boolean {
@@ -44,6 +45,11 @@ export class ElementCodec<T> {
           // A lone surrogate would not come back: let the serializer refuse it.
           if (value.isWellFormed()) return flattened(value)
           break
+        case 'object': {
+          const held = heldCopy(value)
+          if (held !== undefined) return held
+          break
+        }
         default:
       }
     }
@@ -52,6 +58,7 @@ export class ElementCodec<T> {
 
   /** The value of an element, the caller's own. */
   fromElement(element: Element): T {
+    if (element instanceof Held) return copyOf(element.value) as T
     if (!(element instanceof Encoded)) return element as T
     const length = element.text.length
     if (length > this.#scratch.length) this.#scratch = Buffer.allocUnsafeSlow(length * 2)
@@ -59,23 +66,60 @@ export class ElementCodec<T> {
     return this.serializer.deserialize(this.#scratch.subarray(0, length))
   }
 
-  copy(value: T): T {
-    return this.fromElement(this.toElement(value))
-  }
-
   write(element: Element, out: ByteWriter): void {
-    if (element instanceof Encoded) {
+    if (typeof element === 'number' && this.#keepsPrimitives) {
+      writeMsgpackNumber(element, out)
+    } else if (element instanceof Encoded) {
       const length = element.text.length
       out.reserve(length)
       out.buffer.write(element.text, out.length, 'latin1')
       out.length += length
     } else {
-      out.writeBytes(this.serializer.serialize(element as T))
+      const value = element instanceof Held ? element.value : element
+      out.writeBytes(this.serializer.serialize(value as T))
     }
   }
 
   read(bytes: Buffer): Element {
+    const number = this.#keepsPrimitives ? readMsgpackNumber(bytes) : undefined
+    if (number !== undefined) return number
     if (!this.#keepsPrimitives || !isMsgpackPrimitive(bytes[0])) return new Encoded(bytes)
     return this.serializer.deserialize(bytes) as Element
   }
+}
+
+/** Fields or items of what is kept as a copy; the sizes of accumulators and small records. */
+const HELD_FIELDS_MAX = 16
+const HELD_OBJECT_BYTES = 72
+const HELD_FIELD_BYTES = 16
+
+function copyOf(value: object): object {
+  return Array.isArray(value) ? value.slice() : { ...value }
+}
+
+/**
+ * A copy to keep, of a flat plain object or array; `undefined` for everything else, which is encoded. Whatever is not certain to come
+ * back from the serializer as it is must not be kept here either, because nobody can tell when it will be flushed.
+ */
+function heldCopy(value: object | null): Held | undefined {
+  if (value === null) return undefined
+  if (!Array.isArray(value) && Object.getPrototypeOf(value) !== Object.prototype) return undefined
+  if (Array.isArray(value) && value.length > HELD_FIELDS_MAX) return undefined
+  const copy = copyOf(value) as Record<string, unknown>
+  let bytes = HELD_OBJECT_BYTES
+  let fields = 0
+  for (const name in copy) {
+    const field = copy[name]
+    if (++fields > HELD_FIELDS_MAX || name === '__proto__' || !name.isWellFormed()) return undefined
+    if (typeof field === 'string') {
+      if (!field.isWellFormed()) return undefined
+      copy[name] = flattened(field)
+    } else if (typeof field !== 'number' && typeof field !== 'boolean' && field !== null) {
+      return undefined
+    }
+    bytes += HELD_FIELD_BYTES + elementBytes(field)
+  }
+  // A hole in an array would come back as undefined.
+  if (Array.isArray(value) && fields !== value.length) return undefined
+  return new Held(copy, bytes)
 }

@@ -15,6 +15,7 @@ import { Spilled, TOMBSTONE, type Cell } from '../store/cell.js'
 import { scanSpilled } from './map-scan.js'
 import type { StateRuntime } from './state-runtime.js'
 
+/** Entries read from the store at a time; the store returns fewer where they are large. */
 const SCAN_CHUNK_ENTRIES = 500
 
 export async function* scanKeys(
@@ -37,6 +38,7 @@ export async function* scanKeys(
 
   /** The key, if it has something now; `stored` is what the store had when its chunk was read. */
   async function* live(identity: KeyIdentity, stored?: Buffer): AsyncGenerator<KeyIdentity> {
+    runtime.context.checkUsable()
     const { table } = runtime
     let cell: Cell | undefined = table.findInMemory(keyGroupOffset, identity)
     if (cell === undefined) {
@@ -98,7 +100,7 @@ async function* storedCells(
       else after = prefixSuccessor(key.subarray(0, from.offset))
     }
     const last = chunk.at(-1)
-    if (last === undefined || chunk.length < SCAN_CHUNK_ENTRIES) return
+    if (last === undefined) return
     gte = successor(last[0])
     if (after !== undefined && Buffer.compare(gte, after) < 0) gte = after
   }

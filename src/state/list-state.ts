@@ -1,3 +1,4 @@
+import { StateBackendError } from '../errors.js'
 import type { KeyIdentity } from '../record/key-serializer.js'
 import {
   CONTAINER_BYTES,
@@ -41,6 +42,7 @@ export class KeyedListState<T> implements ListState<T> {
     const values: T[] = []
     for (let chunk = 0; chunk < header.chunkCount; chunk++) {
       const entry = this.#runtime.table.findEntry(keyGroupOffset, identity, header, chunk)
+      if (!Array.isArray(entry)) throw missingChunk(chunk, header)
       values.push(...this.#decoded(entry as readonly Element[]))
     }
     return values
@@ -51,6 +53,7 @@ export class KeyedListState<T> implements ListState<T> {
   }
 
   addAll(values: readonly T[]): void {
+    this.#runtime.context.current()
     const elements = this.#encoded(values, 'List of values to add cannot be null.')
     if (elements.length > 0) this.#append(elements)
   }
@@ -73,7 +76,8 @@ export class KeyedListState<T> implements ListState<T> {
   }
 
   #encoded(values: readonly T[], whenNull: string): Element[] {
-    return requireValue(values, whenNull).map((value) =>
+    // Unlike `map`, this visits holes.
+    return Array.from(requireValue(values, whenNull), (value) =>
       this.#elements.toElement(requireValue(value, ADD_NULL)),
     )
   }
@@ -133,6 +137,14 @@ export class KeyedListState<T> implements ListState<T> {
   }
 }
 
+function missingChunk(chunk: number, { chunkCount, epoch }: Spilled): StateBackendError {
+  return new StateBackendError(
+    'VALUE_DAMAGED',
+    `Chunk ${chunk} of the ${chunkCount} of a stored list is missing. Restore from an earlier checkpoint.`,
+    { details: { chunk, chunkCount, epoch } },
+  )
+}
+
 /** Appends to the chunks this generation already has, then to new ones. Returns by how much the cell grew, in bytes. */
 function appendToChunks(cell: Spilled, elements: readonly Element[]): number {
   const before = cell.bytes
@@ -147,8 +159,8 @@ function appendToChunks(cell: Spilled, elements: readonly Element[]): number {
     ) {
       chunk = []
       chunkBytes = CONTAINER_BYTES
+      cell.bytes += MAP_ENTRY_BYTES + elementBytes(cell.chunkCount) + CONTAINER_BYTES
       cell.entries.set(cell.chunkCount++, chunk)
-      cell.bytes += CONTAINER_BYTES + MAP_ENTRY_BYTES
     }
     chunk.push(element)
     chunkBytes += bytes

@@ -11,7 +11,7 @@ import type { KeyIdentity } from '../record/key-serializer.js'
 import { Spilled, TOMBSTONE, type SpilledEntry } from '../store/cell.js'
 import type { StateRuntime } from './state-runtime.js'
 
-/** Entries read from the store at a time. */
+/** Entries read from the store at a time; the store returns fewer where they are large. */
 const SCAN_CHUNK_ENTRIES = 500
 
 export async function* scanSpilled(
@@ -39,6 +39,7 @@ export async function* scanSpilled(
 
   /** The entry as it is now; `stored` is what the store had when its chunk was read. */
   function* current(subkey: KeyIdentity, stored?: Buffer): Generator<[KeyIdentity, SpilledEntry]> {
+    runtime.context.checkUsable()
     const known = table.findEntryInMemory(keyGroupOffset, identity, header.epoch, subkey)
     if (known === TOMBSTONE) return
     if (known !== undefined) yield [subkey, known]
@@ -77,7 +78,7 @@ async function* storeEntries(
     const chunk = await runtime.scanStore(gte, lt, SCAN_CHUNK_ENTRIES)
     yield* chunk
     const last = chunk.at(-1)
-    if (last === undefined || chunk.length < SCAN_CHUNK_ENTRIES) return
+    if (last === undefined) return
     gte = successor(last[0])
   }
 }

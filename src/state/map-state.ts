@@ -61,9 +61,9 @@ export class KeyedMapState<UK, UV> implements MapState<UK, UV> {
   remove(userKey: UK): void {
     const identity = this.#runtime.context.current()
     const { table, context } = this.#runtime
+    const userIdentity = this.#userKeys.identityOf(userKey)
     const cell = table.find(context.keyGroupOffset, identity)
     if (cell === TOMBSTONE) return
-    const userIdentity = this.#userKeys.identityOf(userKey)
     if (cell instanceof PackedMap) {
       if (!cell.entries.has(userIdentity)) return
       if (cell.entries.size === 1) return table.put(context.keyGroupOffset, identity, TOMBSTONE)
@@ -155,7 +155,9 @@ export class KeyedMapState<UK, UV> implements MapState<UK, UV> {
 
   #spill(cell: PackedMap): void {
     const { table, context } = this.#runtime
-    const spilled = new Spilled(this.#runtime.nextEpoch(), 0, cell.entries, cell.bytes)
+    // Entries of its own: a suspended scan may still read the packed ones, among which there are no tombstones.
+    const entries = new Map<KeyIdentity, Element | Tombstone>(cell.entries)
+    const spilled = new Spilled(this.#runtime.nextEpoch(), 0, entries, cell.bytes)
     table.set(context.keyGroupOffset, context.current(), spilled)
   }
 
@@ -171,6 +173,7 @@ export class KeyedMapState<UK, UV> implements MapState<UK, UV> {
         if (cell instanceof PackedMap) {
           const packed = cell.entries
           for (const userKey of userKeys.sort([...packed.keys()])) {
+            runtime.context.checkUsable()
             const element = packed.get(userKey)
             if (element !== undefined) yield result(userKey, element)
           }

@@ -56,8 +56,7 @@ function writeText(cell: Cell | SpilledEntry, out: ByteWriter): void {
 
 /** Decodes all cells of a table that was restored raw, and lets it use `codec` from now on. */
 export function adoptCells(table: StateTable, codec: CellCodec): void {
-  const raw = table.young
-  table.young = []
+  const raw = table.takeCached()
   table.codec = codec
   for (const [offset, bucket] of raw.entries()) {
     if (bucket === undefined) continue

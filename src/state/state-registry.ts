@@ -84,29 +84,32 @@ export class StateRegistry {
   }
 }
 
-function serializerOf(descriptor: AnyStateDescriptor): TypeSerializer<unknown> {
-  return descriptor.serializer ?? new MsgpackSerializer<unknown>()
-}
+/** Asked for its name only: every state has a serializer of its own. */
+const defaultSerializer: TypeSerializer<unknown> = new MsgpackSerializer<unknown>()
 
 function metaOf(descriptor: AnyStateDescriptor): StateMetaInformation {
   const { name, kind } = descriptor
-  const valueType = serializerOf(descriptor).typeName
+  const valueType = (descriptor.serializer ?? defaultSerializer).typeName
   const meta = { name, stateId: stateIdOf(name), kind, valueType }
   return kind === 'map' ? { ...meta, userKeyType: descriptor.keySerializer.typeName } : meta
 }
 
-/** The one place that knows which code a kind of state is made of. */
+/** The one place that knows which code a kind of state is made of. Throws `VALUE_NOT_ENCODABLE` for a default that is. */
 function implementationOf(descriptor: AnyStateDescriptor): {
   codec: CellCodec
   create: (runtime: StateRuntime) => State
 } {
-  const elements = new ElementCodec(serializerOf(descriptor))
+  const elements = new ElementCodec<unknown>(descriptor.serializer)
   switch (descriptor.kind) {
-    case 'value':
+    case 'value': {
+      const { defaultValue } = descriptor
+      const defaultElement =
+        defaultValue === undefined ? undefined : elements.toElement(defaultValue)
       return {
         codec: new ValueCellCodec(elements),
-        create: (runtime) => new KeyedValueState(runtime, elements, descriptor.defaultValue),
+        create: (runtime) => new KeyedValueState(runtime, elements, defaultElement),
       }
+    }
     case 'list':
       return {
         codec: new ListCellCodec(elements),

@@ -17,7 +17,10 @@ export interface StateRuntime {
   callback<T>(run: () => T): T
   /** Counts a scan as in progress until the returned function is called. */
   scanStarted(): () => void
-  /** One chunk of the store's entries in `[gte, lt)`, ascending; empty for an in-memory backend. */
+  /**
+   * One chunk of the store's entries in `[gte, lt)`, ascending, at most `limit`. It may be shorter although there are more: only an
+   * empty one is the end. Always empty for an in-memory backend.
+   */
   scanStore(gte: Buffer, lt: Buffer, limit: number): Promise<[Buffer, Buffer][]>
 }
 

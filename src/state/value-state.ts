@@ -10,13 +10,17 @@ export class KeyedValueState<T> implements ValueState<T> {
   readonly #context: KeyContext
   readonly #table: StateTable
   readonly #elements: ElementCodec<T>
-  readonly #defaultValue: T | undefined
+  readonly #defaultElement: Element | undefined
 
-  constructor(runtime: StateRuntime, elements: ElementCodec<T>, defaultValue: T | undefined) {
+  constructor(
+    runtime: StateRuntime,
+    elements: ElementCodec<T>,
+    defaultElement: Element | undefined,
+  ) {
     this.#context = runtime.context
     this.#table = runtime.table
     this.#elements = elements
-    this.#defaultValue = defaultValue === undefined ? undefined : elements.copy(defaultValue)
+    this.#defaultElement = defaultElement
   }
 
   value(): T | undefined {
@@ -37,6 +41,8 @@ export class KeyedValueState<T> implements ValueState<T> {
   }
 
   #default(): T | undefined {
-    return this.#defaultValue === undefined ? undefined : this.#elements.copy(this.#defaultValue)
+    return this.#defaultElement === undefined
+      ? undefined
+      : this.#elements.fromElement(this.#defaultElement)
   }
 }

@@ -8,7 +8,9 @@ import { Buffer } from 'node:buffer'
 import { ByteWriter } from '../common/bytes.js'
 import { slicedSort, type Sorting } from '../common/sliced-sort.js'
 import { writeCompositeKeyPrefix, writeVoidNamespace } from '../record/composite-key.js'
+import type { KeyGroup } from '../record/key-group.js'
 import type { KeyIdentity, KeySerializer } from '../record/key-serializer.js'
+import type { CellCodec } from './cell-codec.js'
 import { Spilled, TOMBSTONE, type Cell } from './cell.js'
 import { writeEpoch, type Buckets, type StateTable } from './state-table.js'
 import type { RawValue } from './write-buffer.js'
@@ -58,17 +60,21 @@ function rawEntry(text: string, value: RawValue): FlushEntry {
 }
 
 function* orderedCells(input: CellEntriesInput): Generator<FlushEntry | undefined, void> {
-  const tables = [...input.layers].sort(([a], [b]) => a.stateId - b.stateId)
+  // The codec as it is now: a restored state may be registered, and get another, while this is suspended.
+  const tables = [...input.layers]
+    .map(([{ stateId, codec }, buckets]) => ({ stateId, codec, buckets }))
+    .sort((a, b) => a.stateId - b.stateId)
   const encoder = new CellEncoder(input.keySerializer)
   for (let offset = 0; offset < input.numberOfKeyGroups; offset++) {
-    for (const [table, buckets] of tables) {
+    for (const { stateId, codec, buckets } of tables) {
       const bucket = buckets[offset]
       if (bucket === undefined) continue
       const identities = yield* sortedKeys(bucket, input.keySerializer)
       for (const identity of identities) {
         const cell = bucket.get(identity) as Cell
-        yield encoder.cell(table, input.startKeyGroup + offset, identity, cell)
-        if (cell instanceof Spilled) yield* encoder.spilled(table, cell)
+        encoder.key(stateId, input.startKeyGroup + offset, identity)
+        yield encoder.cell(codec, cell)
+        if (cell instanceof Spilled) yield* encoder.spilled(codec, cell)
       }
     }
   }
@@ -103,25 +109,29 @@ class CellEncoder {
     this.#keySerializer = keySerializer
   }
 
-  cell(table: StateTable, keyGroup: number, identity: KeyIdentity, cell: Cell): FlushEntry {
+  /** Sets the key of what follows. */
+  key(stateId: number, keyGroup: KeyGroup, identity: KeyIdentity): void {
     this.#key.reset()
-    writeCompositeKeyPrefix(this.#key, keyGroup, table.stateId)
+    writeCompositeKeyPrefix(this.#key, keyGroup, stateId)
     this.#keySerializer.write(identity, this.#key)
     writeVoidNamespace(this.#key)
+  }
+
+  cell(codec: CellCodec, cell: Cell): FlushEntry {
     this.#entry.key = this.#key.view()
     if (cell === TOMBSTONE) {
       this.#entry.value = undefined
       return this.#entry
     }
     this.#value.reset()
-    table.codec.encode(cell, this.#value)
+    codec.encode(cell, this.#value)
     this.#entry.value = this.#value.view()
     return this.#entry
   }
 
   /** The entries of the spilled cell whose header was just made. */
-  *spilled(table: StateTable, cell: Spilled): Generator<FlushEntry | undefined, void> {
-    const subkeyCodec = table.codec.subkeys
+  *spilled(codec: CellCodec, cell: Spilled): Generator<FlushEntry | undefined, void> {
+    const subkeyCodec = codec.subkeys
     if (subkeyCodec === undefined) return
     writeEpoch(this.#key, cell.epoch)
     const prefixBytes = this.#key.length
@@ -134,7 +144,7 @@ class CellEncoder {
       this.#entry.value = undefined
       if (entry !== TOMBSTONE && entry !== undefined) {
         this.#value.reset()
-        table.codec.encodeEntry(entry, this.#value)
+        codec.encodeEntry(entry, this.#value)
         this.#entry.value = this.#value.view()
       }
       yield this.#entry

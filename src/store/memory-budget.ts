@@ -22,6 +22,14 @@ export interface MemoryShare {
 /** Memtables beyond this make restores and flushes longer without making writes faster (measured from 4 to 64 MB). */
 const MAX_MEMTABLE_BYTES = 16 * MIB
 const MIN_MEMTABLE_BYTES = 1 * MIB
+const MEMTABLE_FRACTION = 1 / 8
+
+/** Uncompressed blocks are read from mapped files and never enter the block cache: it gets what it needs to exist. */
+const UNUSED_BLOCK_CACHE_BYTES = MIB / 2
+/** Of what the memtables leave. */
+const BLOCK_CACHE_FRACTION = 1 / 8
+/** Of what memtables and block cache leave; the read cache gets the rest. */
+const WRITE_BUFFER_FRACTION = 0.6
 
 /**
  * A budget in bytes, divided evenly between the backends that share it. Pass one instance to several state backends, or let one
@@ -50,16 +58,24 @@ export class MemoryBudget {
     }
   }
 
-  /** The share of one backend. */
-  share(): MemoryShare {
+  /** The share of one backend whose tables are compressed or not. */
+  share(compression: 'none' | 'snappy'): MemoryShare {
     const bytes = this.totalBytes / this.backends
-    const memtableBytes = Math.min(Math.max(bytes / 16, MIN_MEMTABLE_BYTES), MAX_MEMTABLE_BYTES)
-    const rest = bytes - 2 * memtableBytes
+    const memtableBytes = Math.min(
+      Math.max(bytes * MEMTABLE_FRACTION, MIN_MEMTABLE_BYTES),
+      MAX_MEMTABLE_BYTES,
+    )
+    const blockCacheBytes =
+      compression === 'none'
+        ? UNUSED_BLOCK_CACHE_BYTES
+        : (bytes - 2 * memtableBytes) * BLOCK_CACHE_FRACTION
+    const rest = bytes - 2 * memtableBytes - blockCacheBytes
+    const writeBufferBytes = rest * WRITE_BUFFER_FRACTION
     return {
       memtableBytes: Math.floor(memtableBytes),
-      blockCacheBytes: Math.floor(rest / 8),
-      writeBufferBytes: Math.floor(rest / 2),
-      readCacheBytes: Math.floor((rest * 3) / 8),
+      blockCacheBytes: Math.floor(blockCacheBytes),
+      writeBufferBytes: Math.floor(writeBufferBytes),
+      readCacheBytes: Math.floor(rest - writeBufferBytes),
     }
   }
 }

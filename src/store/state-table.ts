@@ -21,7 +21,7 @@ import {
   cellBytes,
   elementBytes,
   flattened,
-  spilledEntryBytes,
+  spilledMappingBytes,
   type Cell,
   type SpilledEntry,
   type Tombstone,
@@ -50,6 +50,9 @@ export interface StateTableOwner {
   load(key: Buffer): Buffer | undefined
 }
 
+/** A number or a tombstone under a number. */
+const NUMBER_CELL_BYTES = MAP_ENTRY_BYTES + elementBytes(0) + cellBytes(0)
+
 export class StateTable {
   readonly stateId: number
   readonly name: string
@@ -62,6 +65,8 @@ export class StateTable {
   old: Buckets = []
   readonly #owner: StateTableOwner
   readonly #key = new ByteWriter()
+  /** Whether the active layer never held anything but numbers and tombstones, which weigh the same. */
+  #numbersOnly = true
 
   constructor(stateId: number, name: string, codec: CellCodec, owner: StateTableOwner) {
     this.stateId = stateId
@@ -107,12 +112,13 @@ export class StateTable {
   /** Writes a cell into the active layer, within an operation. The table owns `cell` from here on. */
   set(keyGroupOffset: number, identity: KeyIdentity, cell: Cell): void {
     const bucket = (this.active[keyGroupOffset] ??= new Map())
-    if (typeof cell === 'number' && typeof identity === 'number') {
+    if (typeof cell === 'number' && typeof identity === 'number' && this.#numbersOnly) {
       const before = bucket.size
       bucket.set(identity, cell)
-      if (bucket.size !== before) this.#owner.charge(MAP_ENTRY_BYTES + elementBytes(cell))
+      if (bucket.size !== before) this.#owner.charge(NUMBER_CELL_BYTES)
       return
     }
+    if (typeof cell !== 'number' && cell !== TOMBSTONE) this.#numbersOnly = false
     const replaced = bucket.get(identity)
     if (replaced === undefined) {
       const kept = flattened(identity)
@@ -148,6 +154,46 @@ export class StateTable {
     }
   }
 
+  /** Puts a clean spilled cell into the read cache, without its entries; those that the young cache has of its epoch stay. */
+  cacheHeader(keyGroupOffset: number, identity: KeyIdentity, header: Spilled): void {
+    const cached = this.young[keyGroupOffset]?.get(identity)
+    if (cached instanceof Spilled && cached.epoch === header.epoch) {
+      cached.chunkCount = header.chunkCount
+    } else {
+      const { epoch, chunkCount } = header
+      const empty = new Spilled(epoch, chunkCount, new Map(), CONTAINER_BYTES)
+      this.cache(keyGroupOffset, identity, empty)
+    }
+  }
+
+  /** Puts one clean entry of a spilled cell into the read cache, or replaces the one there. A resident cache keeps no removed ones. */
+  cacheEntry(
+    keyGroupOffset: number,
+    identity: KeyIdentity,
+    header: Spilled,
+    subkey: KeyIdentity,
+    entry: SpilledEntry | Tombstone,
+  ): void {
+    const cached = this.young[keyGroupOffset]?.get(identity)
+    if (!(cached instanceof Spilled) || cached.epoch !== header.epoch) {
+      const { epoch, chunkCount } = header
+      const entries = new Map<KeyIdentity, SpilledEntry | Tombstone>([[flattened(subkey), entry]])
+      const bytes = CONTAINER_BYTES + spilledMappingBytes(subkey, entry)
+      this.cache(keyGroupOffset, identity, new Spilled(epoch, chunkCount, entries, bytes))
+      return
+    }
+    const replaced = cached.entries.get(subkey)
+    let grown = replaced === undefined ? 0 : -spilledMappingBytes(subkey, replaced)
+    if (this.#owner.resident && entry === TOMBSTONE) {
+      cached.entries.delete(subkey)
+    } else {
+      cached.entries.set(replaced === undefined ? flattened(subkey) : subkey, entry)
+      grown += spilledMappingBytes(subkey, entry)
+    }
+    cached.bytes += grown
+    this.#owner.chargeCache(grown)
+  }
+
   /** One entry of a spilled cell whose newest header has `epoch`. */
   findEntry(
     keyGroupOffset: number,
@@ -160,7 +206,11 @@ export class StateTable {
     if (this.#owner.resident) return TOMBSTONE
     const bytes = this.#owner.load(this.#entryKey(keyGroupOffset, identity, header.epoch, subkey))
     const entry = bytes === undefined ? TOMBSTONE : this.codec.decodeEntry(bytes)
-    this.#cacheEntry(keyGroupOffset, identity, header, subkey, entry)
+    // A suspended scan may hold the header of a cell that was cleared since, and must not bring it back.
+    const current = this.findInMemory(keyGroupOffset, identity)
+    if (current instanceof Spilled && current.epoch === header.epoch) {
+      this.cacheEntry(keyGroupOffset, identity, current, subkey, entry)
+    }
     return entry
   }
 
@@ -179,6 +229,20 @@ export class StateTable {
       if (entry !== undefined) return entry
     }
     return undefined
+  }
+
+  /** Takes everything out of the read cache. */
+  takeCached(): Buckets {
+    const taken = this.young
+    this.young = []
+    let bytes = 0
+    for (const bucket of taken) {
+      for (const [identity, cell] of bucket ?? []) {
+        bytes += MAP_ENTRY_BYTES + elementBytes(identity) + cellBytes(cell)
+      }
+    }
+    this.#owner.chargeCache(-bytes)
+    return taken
   }
 
   /** All layers in memory, newest first. */
@@ -229,26 +293,6 @@ export class StateTable {
     const cell = bytes === undefined ? TOMBSTONE : this.codec.decode(bytes)
     this.cache(keyGroupOffset, identity, cell)
     return cell
-  }
-
-  #cacheEntry(
-    keyGroupOffset: number,
-    identity: KeyIdentity,
-    header: Spilled,
-    subkey: KeyIdentity,
-    entry: SpilledEntry | Tombstone,
-  ): void {
-    const bytes = MAP_ENTRY_BYTES + elementBytes(subkey) + spilledEntryBytes(entry)
-    const cached = this.young[keyGroupOffset]?.get(identity)
-    if (cached instanceof Spilled && cached.epoch === header.epoch) {
-      cached.entries.set(flattened(subkey), entry)
-      cached.bytes += bytes
-      this.#owner.chargeCache(bytes)
-    } else {
-      const entries = new Map<KeyIdentity, SpilledEntry | Tombstone>([[flattened(subkey), entry]])
-      const cell = new Spilled(header.epoch, header.chunkCount, entries, CONTAINER_BYTES + bytes)
-      this.cache(keyGroupOffset, identity, cell)
-    }
   }
 }
 

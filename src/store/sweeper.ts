@@ -14,6 +14,7 @@ import {
   stateIdOfKey,
   writeCompositeKeyPrefix,
 } from '../record/composite-key.js'
+import type { KeyGroup } from '../record/key-group.js'
 import type { KeyGroupRange } from '../record/key-group-range.js'
 import { TOMBSTONE } from './cell.js'
 import type { LevelDBStore } from './leveldb-store.js'
@@ -108,15 +109,27 @@ export class Sweeper {
     this.#unknownRecords = false
     for (const keyGroup of this.#keyGroupRange) {
       if (this.#closed) return
-      const prefix = new ByteWriter(COMPOSITE_KEY_PREFIX_BYTES)
-      writeCompositeKeyPrefix(prefix, keyGroup, SWEEP_STATE_ID)
-      const room = WAITING_RECORDS_MAX - this.#waiting.length
-      const found = await this.#store.scan(prefix.copy(), prefixSuccessor(prefix.view()), room + 1)
-      for (const [key] of found.slice(0, room)) this.#waiting.push(key)
-      if (found.length > room) {
+      if (!(await this.#discoverIn(keyGroup))) {
         this.#unknownRecords = true
         return
       }
+    }
+  }
+
+  /** Returns false when there are more records than may wait. */
+  async #discoverIn(keyGroup: KeyGroup): Promise<boolean> {
+    const prefix = new ByteWriter(COMPOSITE_KEY_PREFIX_BYTES)
+    writeCompositeKeyPrefix(prefix, keyGroup, SWEEP_STATE_ID)
+    const lt = prefixSuccessor(prefix.view())
+    let gte = prefix.copy()
+    for (;;) {
+      // The store returns fewer than asked for where keys are long; only an empty chunk is the end.
+      const chunk = await this.#store.scan(gte, lt, SWEEP_CHUNK_ENTRIES)
+      const last = chunk.at(-1)
+      if (last === undefined) return true
+      if (this.#waiting.length + chunk.length > WAITING_RECORDS_MAX) return false
+      for (const [key] of chunk) this.#waiting.push(key)
+      gte = successor(last[0])
     }
   }
 
@@ -131,7 +144,7 @@ export class Sweeper {
       this.#buffer.beginWrite()
       for (const [key] of chunk) this.#buffer.setRaw(key, TOMBSTONE)
       const last = chunk.at(-1)
-      if (last === undefined || chunk.length < SWEEP_CHUNK_ENTRIES) break
+      if (last === undefined) break
       gte = successor(last[0])
     }
     this.#buffer.beginWrite()

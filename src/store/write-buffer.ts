@@ -16,16 +16,7 @@ import { StateBackendError } from '../errors.js'
 import type { KeyGroupRange } from '../record/key-group-range.js'
 import type { KeyIdentity, KeySerializer } from '../record/key-serializer.js'
 import type { CellCodec } from './cell-codec.js'
-import {
-  MAP_ENTRY_BYTES,
-  Spilled,
-  TOMBSTONE,
-  cellBytes,
-  elementBytes,
-  type Cell,
-  type SpilledEntry,
-  type Tombstone,
-} from './cell.js'
+import { MAP_ENTRY_BYTES, Spilled, TOMBSTONE, cellBytes, elementBytes, type Cell } from './cell.js'
 import type { MemoryShare } from './memory-budget.js'
 import { StateTable, type Buckets, type StateTableOwner } from './state-table.js'
 
@@ -195,7 +186,8 @@ export class WriteBuffer implements StateTableOwner {
         if (bucket === undefined) continue
         for (const [identity, cell] of bucket) {
           if (slicer.due()) await slicer.pause()
-          this.#fold(table, offset, identity, cell)
+          if (cell instanceof Spilled) await foldSpilled(table, offset, identity, cell, slicer)
+          else this.#fold(table, offset, identity, cell)
         }
       }
     }
@@ -208,17 +200,8 @@ export class WriteBuffer implements StateTableOwner {
   }
 
   #fold(table: StateTable, offset: number, identity: KeyIdentity, cell: Cell): void {
-    if (this.resident && cell === TOMBSTONE) {
-      this.#forget(table, offset, identity)
-      return
-    }
-    if (cell instanceof Spilled) {
-      const cached = table.young[offset]?.get(identity)
-      const merged = mergedSpilled(cached, cell, this.resident)
-      table.cache(offset, identity, merged)
-      return
-    }
-    table.cache(offset, identity, cell)
+    if (this.resident && cell === TOMBSTONE) this.#forget(table, offset, identity)
+    else table.cache(offset, identity, cell)
   }
 
   #forget(table: StateTable, offset: number, identity: KeyIdentity): void {
@@ -231,16 +214,19 @@ export class WriteBuffer implements StateTableOwner {
 }
 
 /**
- * The cached form of a spilled cell after `written` reached the store. The written cell itself may still be read by a suspended
- * scan, so it is never changed: the entries go into the cached cell of the same epoch, or into a new one.
+ * Entry by entry, since one map may be most of a generation. The written cell may still be read by a suspended scan and is never
+ * changed; what is half folded is hidden by the frozen generation.
  */
-function mergedSpilled(cached: Cell | undefined, written: Spilled, dropRemoved: boolean): Spilled {
-  const base = cached instanceof Spilled && cached.epoch === written.epoch ? cached : undefined
-  const entries = base?.entries ?? new Map<KeyIdentity, SpilledEntry | Tombstone>()
+async function foldSpilled(
+  table: StateTable,
+  offset: number,
+  identity: KeyIdentity,
+  written: Spilled,
+  slicer: Slicer,
+): Promise<void> {
+  table.cacheHeader(offset, identity, written)
   for (const [subkey, entry] of written.entries) {
-    if (dropRemoved && entry === TOMBSTONE) entries.delete(subkey)
-    else entries.set(subkey, entry)
+    if (slicer.due()) await slicer.pause()
+    table.cacheEntry(offset, identity, written, subkey, entry)
   }
-  const bytes = (base?.bytes ?? 0) + written.bytes
-  return new Spilled(written.epoch, written.chunkCount, entries, bytes)
 }

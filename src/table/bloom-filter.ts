@@ -20,7 +20,10 @@ const PROBES = 6
 const PROBES_MAX = 30
 const FILTER_BITS_MIN = 64
 const WINDOW_LOG = 11
-const WINDOW_BYTES = 1 << WINDOW_LOG
+/** Of the table; a data block's filter is that of the window it starts in. */
+export const FILTER_WINDOW_BYTES: number = 1 << WINDOW_LOG
+/** No bits, and more probes than any filter has. */
+const MAYBE_FILTER = Buffer.from([0, PROBES_MAX + 1])
 const HASH_SEED = 0xbc9f_1d34
 const HASH_MULTIPLIER = 0xc6a4_a793
 
@@ -61,6 +64,7 @@ export class FilterBlockBuilder {
   private windows = 0
   private hashes = new Uint32Array(256)
   private hashCount = 0
+  private copiedFilter: Buffer | undefined
 
   /** Adds a user key of the data block that is being built. */
   addKey(userKey: Uint8Array): void {
@@ -72,16 +76,22 @@ export class FilterBlockBuilder {
     this.hashes[this.hashCount++] = bloomHash(userKey)
   }
 
+  /** Instead of its keys: the filter, made by LevelDB or by us, of all data blocks of the window that is being built. */
+  addFilter(filter: Buffer): void {
+    assert(this.hashCount === 0, 'a window has either keys or a filter')
+    this.copiedFilter = filter
+  }
+
   /** To be called after each data block: the next one starts at `offset` of the table. */
   startBlock(offset: number): void {
-    const window = Math.floor(offset / WINDOW_BYTES)
+    const window = Math.floor(offset / FILTER_WINDOW_BYTES)
     assert(window >= this.windows, 'data blocks are started in file order')
     while (this.windows < window) this.closeWindow()
   }
 
   /** The filter block's contents, the caller's own. The builder is spent. */
   finish(): Buffer {
-    if (this.hashCount > 0) this.closeWindow()
+    if (this.hashCount > 0 || this.copiedFilter !== undefined) this.closeWindow()
     const offsetsStart = this.filters.length
     this.filters.writeBytes(this.offsets.view())
     this.filters.writeUint32LittleEndian(offsetsStart)
@@ -92,6 +102,11 @@ export class FilterBlockBuilder {
   private closeWindow(): void {
     this.offsets.writeUint32LittleEndian(this.filters.length)
     this.windows++
+    if (this.copiedFilter !== undefined) {
+      this.filters.writeBytes(this.copiedFilter)
+      this.copiedFilter = undefined
+      return
+    }
     if (this.hashCount === 0) return
     const bytes = Math.ceil(Math.max(FILTER_BITS_MIN, this.hashCount * BITS_PER_KEY) / 8)
     const start = this.filters.length
@@ -152,13 +167,27 @@ export class FilterBlockReader {
 
   /** Whether the data block that starts at `blockOffset` may hold the key of this hash. */
   mayContain(blockOffset: number, keyHash: number): boolean {
+    const filter = this.storedFilter(blockOffset)
+    return filter === undefined || hasBits(filter, keyHash)
+  }
+
+  /**
+   * The filter of the data block that starts at `blockOffset`, shared with the contents. Where there is none to be copied to
+   * another table, one that says "maybe" to every key.
+   */
+  filterOf(blockOffset: number): Buffer {
+    if (this.windowLog !== WINDOW_LOG) return MAYBE_FILTER
+    return this.storedFilter(blockOffset) ?? MAYBE_FILTER
+  }
+
+  private storedFilter(blockOffset: number): Buffer | undefined {
     const window = Math.floor(blockOffset / 2 ** this.windowLog)
-    if (window >= this.windows) return true
+    if (window >= this.windows) return undefined
     const at = this.offsetsStart + window * 4
     const start = this.contents.readUInt32LE(at)
     // The word after the last window's is the offset of the array itself, which is where the last filter ends.
     const end = this.contents.readUInt32LE(at + 4)
-    if (start > end || end > this.offsetsStart) return true
-    return hasBits(this.contents.subarray(start, end), keyHash)
+    if (start > end || end > this.offsetsStart) return undefined
+    return this.contents.subarray(start, end)
   }
 }

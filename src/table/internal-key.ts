@@ -101,6 +101,11 @@ export function compareInternalKeys(a: Buffer, b: Buffer): number {
   return upper !== 0 ? upper : b.readUInt32LE(bEnd) - a.readUInt32LE(aEnd)
 }
 
+/** Order of an internal key's user key against `userKey`. */
+export function compareUserKey(internalKey: Buffer, userKey: Uint8Array): number {
+  return internalKey.compare(userKey, 0, userKey.length, 0, internalKey.length - TRAILER_BYTES)
+}
+
 /**
  * A short internal key at or after `last` and before `next`, for an index block; `last` comes before `next`. A shortened one
  * carries sequence 2^56 - 1, as LevelDB's do: it stands for no write, so `sequenceOf` refuses it.

@@ -13,16 +13,19 @@ import { ByteReaderError } from '../common/bytes.js'
 import { StateBackendError } from '../errors.js'
 import { BlockCursor, KeyArena } from './block.js'
 import { diskError } from './disk-error.js'
-import { compareInternalKeys, TRAILER_BYTES } from './internal-key.js'
+import { compareInternalKeys, compareUserKey, TRAILER_BYTES } from './internal-key.js'
 import {
   BLOCK_BYTES_MAX,
   BLOCK_TRAILER_BYTES,
+  compressionOf,
   decodeFooter,
   decodeHandle,
   FILTER_META_KEY,
   FOOTER_BYTES,
+  endOf,
   openBlock,
   type BlockHandle,
+  type CompressionName,
 } from './table-format.js'
 
 /** A data block as the index describes it. */
@@ -36,6 +39,7 @@ export class TableBlocks {
   readonly sizeBytes: number
   /** Data blocks in key order. */
   readonly index: readonly IndexEntry[]
+  private readonly indexHandle: BlockHandle
   private readonly filterHandle: BlockHandle | undefined
   private readonly verifyChecksums: boolean
   private descriptor: number | undefined
@@ -69,17 +73,62 @@ export class TableBlocks {
     if (endOf(index) !== footerOffset || endOf(metaindex) !== index.offset) {
       throw this.damaged('the footer does not lead to the index', footerOffset)
     }
+    this.indexHandle = index
     this.filterHandle = this.readMetaindex(metaindex)
     this.index = this.readIndex(index, metaindex.offset)
   }
 
   /** A block's contents, uncompressed, in memory of their own. */
   readBlock(handle: BlockHandle): Buffer {
-    if (handle.size > BLOCK_BYTES_MAX || endOf(handle) > this.sizeBytes) {
-      throw this.damaged('a block lies outside the file', handle.offset)
-    }
-    const stored = this.read(handle.offset, handle.size + BLOCK_TRAILER_BYTES)
+    const stored = this.readStored([handle])
     return this.parse(handle.offset, () => openBlock(stored, this.verifyChecksums))
+  }
+
+  /**
+   * Blocks that lie end to end, as stored, trailers included, in memory of their own. Not checked: `checkBlock` is to be called
+   * on each.
+   */
+  readStored(run: readonly BlockHandle[]): Buffer {
+    const start = run[0]?.offset ?? 0
+    let end = start
+    for (const handle of run) {
+      assert(handle.offset === end, 'blocks read at once lie end to end')
+      end = endOf(handle)
+      if (handle.size > BLOCK_BYTES_MAX || end > this.sizeBytes) {
+        throw this.damaged('a block lies outside the file', handle.offset)
+      }
+    }
+    return this.read(start, end - start)
+  }
+
+  /** How a block is stored, by its word. */
+  compressionOf({ offset, size }: BlockHandle): CompressionName {
+    const trailer = this.read(offset + size, BLOCK_TRAILER_BYTES)
+    return this.parse(offset, () => compressionOf(trailer))
+  }
+
+  /** How the index block is stored. */
+  indexCompression(): CompressionName {
+    return this.compressionOf(this.indexHandle)
+  }
+
+  /** Number of the first block that may hold `userKey` or a later key. */
+  firstBlock(userKey: Uint8Array | undefined): number {
+    if (userKey === undefined) return 0
+    let low = 0
+    let high = this.index.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (compareUserKey(this.indexEntry(middle).key, userKey) < 0) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+
+  indexEntry(block: number): IndexEntry {
+    const entry = this.index[block]
+    assert(entry !== undefined, 'a block number lies inside the index')
+    return entry
   }
 
   /** A cursor before the first entry of a block; its keys go to `arena`. */
@@ -185,10 +234,6 @@ export class TableBlocks {
       throw diskError(cause, this.path)
     }
   }
-}
-
-function endOf(handle: BlockHandle): number {
-  return handle.offset + handle.size + BLOCK_TRAILER_BYTES
 }
 
 function follows(previous: IndexEntry | undefined, next: IndexEntry): boolean {

@@ -79,6 +79,11 @@ export function decodeFooter(footer: Buffer): { metaindex: BlockHandle; index: B
   return { metaindex: readHandle(reader), index: readHandle(reader) }
 }
 
+/** Where the next block may start. */
+export function endOf(handle: BlockHandle): number {
+  return handle.offset + handle.size + BLOCK_TRAILER_BYTES
+}
+
 /** The block as stored, trailer included, in fresh memory. Compression that saves less than an eighth is not used. */
 export function sealBlock(contents: Buffer, compression: CompressionName): Buffer {
   if (compression === 'snappy') {
@@ -101,19 +106,28 @@ function withTrailer(contents: Buffer, compression: number): Buffer {
 
 /** The contents of a stored block, trailer included: shared with `stored` unless it was compressed. */
 export function openBlock(stored: Buffer, verifyChecksum: boolean): Buffer {
+  if (verifyChecksum) checkBlock(stored)
+  const contents = stored.subarray(0, stored.length - BLOCK_TRAILER_BYTES)
+  return compressionOf(stored) === 'snappy' ? uncompress(contents) : contents
+}
+
+/** Throws when a stored block is not what was written. */
+export function checkBlock(stored: Buffer): void {
   const size = stored.length - BLOCK_TRAILER_BYTES
-  if (verifyChecksum) {
-    const expected = unmaskCrc(stored.readUInt32LE(size + 1))
-    if (crc32c(stored.subarray(0, size + 1)) !== expected) {
-      throw new ByteReaderError('block checksum mismatch', size + 1)
-    }
+  const expected = unmaskCrc(stored.readUInt32LE(size + 1))
+  if (crc32c(stored.subarray(0, size + 1)) !== expected) {
+    throw new ByteReaderError('block checksum mismatch', size + 1)
   }
-  const contents = stored.subarray(0, size)
+}
+
+/** By the trailer that `stored` ends with. */
+export function compressionOf(stored: Buffer): CompressionName {
+  const size = stored.length - BLOCK_TRAILER_BYTES
   switch (stored[size]) {
     case Compression.None:
-      return contents
+      return 'none'
     case Compression.Snappy:
-      return uncompress(contents)
+      return 'snappy'
     default:
       throw new ByteReaderError('unknown block compression', size)
   }

@@ -7,10 +7,15 @@
  * E3 `get` and `mayContain` never miss a key that `entries` shows.
  */
 import type { Buffer } from 'node:buffer'
-import { assert } from '../common/assert.js'
 import { type BlockCursor, KeyArena } from './block.js'
 import { bloomHash, FilterBlockReader } from './bloom-filter.js'
-import { compareInternalKeys, TRAILER_BYTES, UPPER_HALF_END, ValueType } from './internal-key.js'
+import {
+  compareInternalKeys,
+  compareUserKey,
+  TRAILER_BYTES,
+  UPPER_HALF_END,
+  ValueType,
+} from './internal-key.js'
 import { TableBlocks, type IndexEntry } from './table-blocks.js'
 import type { BlockHandle } from './table-format.js'
 
@@ -60,8 +65,8 @@ export class TableReader {
     const { gte, lt } = range
     const arena = new KeyArena()
     const blockCount = this.blocks.index.length
-    for (let block = this.firstBlock(gte); block < blockCount; block++) {
-      const entry = this.indexEntry(block)
+    for (let block = this.blocks.firstBlock(gte); block < blockCount; block++) {
+      const entry = this.blocks.indexEntry(block)
       const cursor = this.blocks.openCursor(entry, arena)
       let valid = gte === undefined ? this.advance(cursor, entry) : this.seek(cursor, gte, entry)
       if (valid && block > 0) this.checkFirstKey(cursor, block)
@@ -101,31 +106,12 @@ export class TableReader {
   private *blocksThatMayHold(userKey: Uint8Array): Generator<IndexEntry, undefined> {
     const hash = bloomHash(userKey)
     const blockCount = this.blocks.index.length
-    for (let block = this.firstBlock(userKey); block < blockCount; block++) {
-      const entry = this.indexEntry(block)
+    for (let block = this.blocks.firstBlock(userKey); block < blockCount; block++) {
+      const entry = this.blocks.indexEntry(block)
       if (this.filterAllows(entry, hash)) yield entry
       // The next block can only start with this key if the index key, which separates the two, has it as well.
       if (compareUserKey(entry.key, userKey) !== 0) return
     }
-  }
-
-  /** Number of the first block that may hold `userKey` or a later key. */
-  private firstBlock(userKey: Uint8Array | undefined): number {
-    if (userKey === undefined) return 0
-    let low = 0
-    let high = this.blocks.index.length
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if (compareUserKey(this.indexEntry(middle).key, userKey) < 0) low = middle + 1
-      else high = middle
-    }
-    return low
-  }
-
-  private indexEntry(block: number): IndexEntry {
-    const entry = this.blocks.index[block]
-    assert(entry !== undefined, 'a block number lies inside the index')
-    return entry
   }
 
   private filterAllows(block: BlockHandle, hash: number): boolean {
@@ -168,9 +154,12 @@ export class TableReader {
 
   /** With its pair below: a block that is not the one the index means is found out although its own checksum is right. */
   private checkFirstKey(cursor: BlockCursor, block: number): void {
-    const previous = this.indexEntry(block - 1).key
+    const previous = this.blocks.indexEntry(block - 1).key
     if (cursor.keyLength < TRAILER_BYTES || compareInternalKeys(previous, cursor.key()) >= 0) {
-      throw this.blocks.damaged('a block starts before its place', this.indexEntry(block).offset)
+      throw this.blocks.damaged(
+        'a block starts before its place',
+        this.blocks.indexEntry(block).offset,
+      )
     }
   }
 
@@ -179,9 +168,4 @@ export class TableReader {
       throw this.blocks.damaged('a block is empty or ends after its place', entry.offset)
     }
   }
-}
-
-/** Order of an internal key's user key against `userKey`. */
-function compareUserKey(internalKey: Buffer, userKey: Uint8Array): number {
-  return internalKey.compare(userKey, 0, userKey.length, 0, internalKey.length - TRAILER_BYTES)
 }

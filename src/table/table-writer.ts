@@ -30,9 +30,9 @@ import {
   type CompressionName,
 } from './table-format.js'
 
-const DATA_RESTART_INTERVAL = 16
+export const DATA_RESTART_INTERVAL = 16
 /** Every index entry is a restart point, for binary search. */
-const INDEX_RESTART_INTERVAL = 1
+export const INDEX_RESTART_INTERVAL = 1
 const BLOCK_SIZE_BYTES_DEFAULT = 4096
 const BLOCK_SIZE_BYTES_MAX = 2 ** 20
 /** So that a block with the largest entry behind an almost full one can still be read. */

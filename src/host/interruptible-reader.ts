@@ -1,0 +1,52 @@
+/** Reads batches of a source, one at a time, so that waiting for the next one can be given up. */
+import type { JsonValue } from '../checkpoint/json-value.js'
+import type { SourceBatch, StreamSource } from './stream-source.js'
+
+export class InterruptibleReader<R> {
+  readonly #stopping = new AbortController()
+  readonly #iterator: AsyncIterator<SourceBatch<R>>
+  #rejectNext: ((reason: unknown) => void) | undefined
+
+  constructor(source: StreamSource<R>, position: JsonValue | undefined) {
+    this.#iterator = source.read(position, this.#stopping.signal)[Symbol.asyncIterator]()
+  }
+
+  /** Whether `next` waits for the source. */
+  get waiting(): boolean {
+    return this.#rejectNext !== undefined
+  }
+
+  /** The next batch; `undefined` at the end. Rejects as the source does, or with the reason of `interrupt`. */
+  next(): Promise<SourceBatch<R> | undefined> {
+    // Not Promise.race: racing every batch against one long-lived promise would keep a reaction of each.
+    return new Promise((resolve, reject) => {
+      this.#rejectNext = reject
+      this.#take().then(resolve, reject)
+    })
+  }
+
+  async #take(): Promise<SourceBatch<R> | undefined> {
+    try {
+      const result = await this.#iterator.next()
+      return result.done === true ? undefined : result.value
+    } finally {
+      this.#rejectNext = undefined
+    }
+  }
+
+  /** Makes a waiting `next` reject with `reason`. */
+  interrupt(reason: unknown): void {
+    this.#rejectNext?.(reason)
+  }
+
+  /** Lets the source clean up; waits for it unless it is still busy with a batch. A failure of its clean-up is not of interest. */
+  async close(): Promise<void> {
+    this.#stopping.abort()
+    const busy = this.waiting
+    const closed = Promise.resolve(this.#iterator.return?.()).then(
+      () => undefined,
+      () => undefined,
+    )
+    if (!busy) await closed
+  }
+}

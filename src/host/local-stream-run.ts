@@ -1,0 +1,268 @@
+/**
+ * One run of a local stream job.
+ *
+ * One flow: records are processed one at a time across all subtasks. So a barrier is simply a point between two batches: the
+ * synchronous parts of all snapshots and the position of the source are taken there, in one stretch; the asynchronous parts run while
+ * records go on.
+ *
+ * Invariants
+ * L1 (exactly once) A checkpoint's position and its state are of the same point, and are restored together.
+ * L2 When `execute` has settled, nothing of the run is going on or open, whatever happened; but a source may still be busy with a batch
+ *    that nobody will take.
+ */
+import { stateHandlesOf, type CompletedCheckpoint } from '../checkpoint/completed-checkpoint.js'
+import type { CheckpointableKeyedStateBackend } from '../checkpoint/checkpointable-keyed-state-backend.js'
+import { systemClock, type Clock } from '../common/clock.js'
+import { mapLimit, throwIfAborted } from '../common/concurrency.js'
+import { Slicer } from '../common/slicer.js'
+import { StateBackendError } from '../errors.js'
+import { computeKeyGroupRangeForOperatorIndex } from '../record/key-group-range-assignment.js'
+import { CheckpointCoordinator, type CheckpointTask } from './checkpoint-coordinator.js'
+import { InterruptibleReader } from './interruptible-reader.js'
+import type {
+  LocalRunOptions,
+  LocalStreamPlan,
+  LocalStreamSummary,
+  LocalSubtask,
+  StreamOperator,
+} from './local-stream-job.js'
+import { hostDataOf, readProgress, type SourceProgress } from './source-progress.js'
+import { SubtaskRouter } from './subtask-router.js'
+
+/** Backends restored at a time. */
+const RESTORES_MAX = 4
+
+interface Subtask<K, O> extends LocalSubtask<K, O> {
+  readonly backend: CheckpointableKeyedStateBackend<K>
+}
+
+export class LocalStreamRun<R, K, O extends StreamOperator<R>> {
+  readonly #plan: LocalStreamPlan<R, K, O>
+  readonly #options: LocalRunOptions<K, O>
+  readonly #clock: Clock
+  readonly #slicer: Slicer
+  readonly #coordinator: CheckpointCoordinator
+  readonly #backends: CheckpointableKeyedStateBackend<K>[] = []
+  readonly #timer = new AbortController()
+  #router: SubtaskRouter<K, Subtask<K, O>> | undefined
+  #reader: InterruptibleReader<R> | undefined
+  #progress: SourceProgress = { position: undefined, recordsInState: 0 }
+  #restored: CompletedCheckpoint | undefined
+  #recordsProcessed = 0
+  #recordsSinceBarrier = 0
+  #intervalElapsed = false
+  /** Why the run ends early. */
+  #stopped: { readonly error: unknown } | undefined
+
+  constructor(plan: LocalStreamPlan<R, K, O>, options: LocalRunOptions<K, O>) {
+    this.#plan = plan
+    this.#options = options
+    this.#clock = plan.clock ?? systemClock
+    this.#slicer = new Slicer(this.#clock)
+    this.#coordinator = new CheckpointCoordinator({
+      ...plan.checkpoints,
+      storage: plan.checkpointStorage,
+      clock: this.#clock,
+      onCheckpoint: plan.onCheckpoint,
+      onWarning: plan.onWarning,
+      failJob: (error) => this.#stop(error),
+    })
+  }
+
+  async execute(): Promise<LocalStreamSummary> {
+    const { signal, scan } = this.#options
+    throwIfAborted(signal)
+    const onAbort = (): void => this.#stopAborted()
+    signal?.addEventListener('abort', onAbort, { once: true })
+    try {
+      const subtasks = await this.#restore()
+      await this.#processAll()
+      await this.#finish()
+      await scan?.(subtasks)
+    } catch (error) {
+      // What ended the run is what matters; what it was busy with may have failed because of it.
+      const failure = this.#stopped?.error ?? error
+      await this.#close().catch(() => undefined)
+      throw failure
+    } finally {
+      signal?.removeEventListener('abort', onAbort)
+    }
+    await this.#close()
+    return {
+      recordsProcessed: this.#recordsProcessed,
+      recordsInState: this.#progress.recordsInState,
+      restoredCheckpointId: this.#restored?.checkpointId,
+      lastCheckpointId: this.#coordinator.lastCompletedCheckpointId,
+    }
+  }
+
+  async #restore(): Promise<Subtask<K, O>[]> {
+    const { parallelism, operatorId, maxParallelism, onRestored } = this.#plan
+    const signal = this.#options.signal
+    const restored = await this.#coordinator.restoreLatest({ signal })
+    this.#restored = restored
+    if (restored !== undefined) {
+      this.#progress = readProgress(restored, { operatorId, maxParallelism })
+    }
+    const indices = Array.from({ length: parallelism }, (_, subtaskIndex) => subtaskIndex)
+    const subtasks = await mapLimit(
+      indices,
+      RESTORES_MAX,
+      (subtaskIndex, restoring) => this.#restoreSubtask(subtaskIndex, restoring),
+      signal,
+    )
+    this.#router = new SubtaskRouter(this.#plan.keySerializer, maxParallelism, subtasks)
+    const tasks = subtasks.map(({ backend }) => this.#taskOf(backend))
+    this.#coordinator.start([{ operatorId, maxParallelism, tasks }])
+    if (restored !== undefined) onRestored?.(restored)
+    return subtasks
+  }
+
+  async #restoreSubtask(subtaskIndex: number, signal: AbortSignal): Promise<Subtask<K, O>> {
+    const { operatorId, keySerializer, maxParallelism, parallelism, stateBackend } = this.#plan
+    const backend = await stateBackend.createKeyedStateBackend({
+      operatorId,
+      keySerializer,
+      maxParallelism,
+      keyGroupRange: computeKeyGroupRangeForOperatorIndex(
+        maxParallelism,
+        parallelism,
+        subtaskIndex,
+      ),
+      stateHandles: stateHandlesOf(this.#restored, operatorId),
+      checkpointStorage: this.#plan.checkpointStorage,
+      signal,
+    })
+    this.#backends.push(backend)
+    return { subtaskIndex, backend, operator: this.#plan.createOperator(backend, subtaskIndex) }
+  }
+
+  #taskOf(backend: CheckpointableKeyedStateBackend<K>): CheckpointTask {
+    const storage = this.#plan.checkpointStorage
+    return {
+      snapshot: (checkpointId, timestampMs, options, signal) =>
+        backend.snapshot(checkpointId, timestampMs, storage.streamFactory(checkpointId), options, {
+          signal,
+        }),
+      notifyCheckpointComplete: (checkpointId) => backend.notifyCheckpointComplete(checkpointId),
+      notifyCheckpointAborted: (checkpointId) => backend.notifyCheckpointAborted(checkpointId),
+      notifyCheckpointSubsumed: (checkpointId) => backend.notifyCheckpointSubsumed(checkpointId),
+    }
+  }
+
+  async #processAll(): Promise<void> {
+    this.#throwIfStopped()
+    const reader = new InterruptibleReader(this.#plan.source, this.#progress.position)
+    this.#reader = reader
+    this.#watchInterval(reader)
+    for (;;) {
+      const batch = await reader.next()
+      if (batch === undefined) return
+      await this.#process(batch.records)
+      const count = batch.records.length
+      const recordsInState = this.#progress.recordsInState + count
+      this.#progress = { position: batch.position, recordsInState }
+      this.#recordsProcessed += count
+      this.#recordsSinceBarrier += count
+      this.#throwIfStopped()
+      await this.#takeDueCheckpoint()
+    }
+  }
+
+  /** The hot path: nothing is allocated or awaited per record unless the operator or the backend asks for it. */
+  async #process(records: readonly R[]): Promise<void> {
+    const { keyOf } = this.#plan
+    const router = this.#router
+    if (router === undefined) return
+    for (const record of records) {
+      const key = keyOf(record)
+      const { backend, operator } = router.subtaskOf(key)
+      backend.setCurrentKey(key)
+      const processing = operator.process(record)
+      if (processing !== undefined) await processing
+      if (backend.needsDrain) await backend.drain()
+      if (this.#slicer.due()) {
+        await this.#slicer.pause()
+        this.#throwIfStopped()
+      }
+    }
+  }
+
+  async #takeDueCheckpoint(): Promise<void> {
+    const { everyRecords = Infinity } = this.#plan.checkpoints ?? {}
+    if (this.#recordsSinceBarrier >= everyRecords) {
+      await this.#coordinator.idle()
+      this.#throwIfStopped()
+      void this.#barrier()
+    } else if (this.#intervalElapsed && !this.#coordinator.checkpointInFlight) {
+      void this.#barrier()
+    }
+  }
+
+  #barrier(): ReturnType<CheckpointCoordinator['triggerCheckpoint']> {
+    this.#recordsSinceBarrier = 0
+    this.#intervalElapsed = false
+    return this.#coordinator.triggerCheckpoint(hostDataOf(this.#progress))
+  }
+
+  /** A source that has nothing to give must not keep a checkpoint from being taken. */
+  #watchInterval(reader: InterruptibleReader<R>): void {
+    const { intervalMs } = this.#plan.checkpoints ?? {}
+    if (intervalMs === undefined) return
+    const tick = (): void => {
+      this.#intervalElapsed = true
+      const free = reader.waiting && !this.#coordinator.checkpointInFlight
+      if (free && this.#stopped === undefined) void this.#barrier()
+      wait()
+    }
+    const wait = (): void => {
+      this.#clock.sleep(intervalMs, this.#timer.signal).then(tick, () => undefined)
+    }
+    wait()
+  }
+
+  async #finish(): Promise<void> {
+    this.#timer.abort()
+    await this.#coordinator.idle()
+    this.#throwIfStopped()
+    if (this.#plan.checkpoints?.atEnd === false) return
+    const event = await this.#barrier()
+    this.#throwIfStopped()
+    if (event.status === 'completed') return
+    throw new StateBackendError(
+      'CHECKPOINT_FAILED',
+      `The final checkpoint ${event.checkpointId} failed (${event.reason}), so the end of the input is in no checkpoint. Run the job ` +
+        'again: it continues from the last completed one.',
+      { cause: event.cause, details: { checkpointId: event.checkpointId, reason: event.reason } },
+    )
+  }
+
+  #stopAborted(): void {
+    try {
+      throwIfAborted(this.#options.signal)
+    } catch (error) {
+      this.#stop(error)
+    }
+  }
+
+  /** Ends the run at the next point where it can; the first reason counts. */
+  #stop(error: unknown): void {
+    this.#stopped ??= { error }
+    this.#reader?.interrupt(error)
+    void this.#coordinator.close()
+  }
+
+  #throwIfStopped(): void {
+    if (this.#stopped !== undefined) throw this.#stopped.error
+  }
+
+  async #close(): Promise<void> {
+    this.#timer.abort()
+    await this.#reader?.close()
+    // A snapshot of a backend ends when the backend is closed, and the coordinator waits for it.
+    const coordinatorClosed = this.#coordinator.close()
+    const closed = await Promise.allSettled(this.#backends.map((backend) => backend.close()))
+    await coordinatorClosed
+    for (const result of closed) if (result.status === 'rejected') throw result.reason
+  }
+}
