@@ -39,7 +39,7 @@ export class HashMapStateBackend implements StateBackend {
     const scratch = mkdtempSync(join(tmpdir(), 'level-state-backend-'))
     const removeScratch = (): void => rmSync(scratch, { recursive: true, force: true })
     try {
-      return await withIncarnation(scratch, options, (incarnation) =>
+      return await withIncarnation(scratch, options, this.#settings, (incarnation) =>
         build(
           options,
           { ...incarnation, discard: both(incarnation.discard, removeScratch) },
@@ -69,7 +69,9 @@ async function build<K>(
   settings: Settings,
 ): Promise<HeapKeyedStateBackend<K>> {
   const { databaseDirectory, restored } = incarnation
-  const below = foundation(restored.files.length + 1, settings)
+  // Numbers of tables that a clip left empty are missing among the files.
+  const firstNumber = 1 + restored.files.reduce((most, { number }) => Math.max(most, number), 0)
+  const below = foundation(firstNumber, settings)
   const parts = assembleParts(options, incarnation, settings, below)
   const paths = restored.files.map((file) => join(databaseDirectory, tableFileName(file.number)))
   await loadResident(paths, restored.meta?.states ?? [], parts.buffer, new Slicer(settings.clock))

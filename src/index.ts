@@ -107,3 +107,37 @@ export {
   LevelDBStateBackend,
   type LevelDBStateBackendOptions,
 } from './leveldb-state-backend.js'
+
+export {
+  decodeCheckpointMetadata,
+  encodeCheckpointMetadata,
+} from './checkpoint/checkpoint-metadata.js'
+export {
+  stateHandlesOf,
+  type CompletedCheckpoint,
+  type OperatorCheckpoint,
+  type SubtaskState,
+} from './checkpoint/completed-checkpoint.js'
+export type { JsonValue } from './checkpoint/json-value.js'
+export {
+  CheckpointCoordinator,
+  type CheckpointCoordinatorOptions,
+  type CheckpointTask,
+  type CoordinatedOperator,
+} from './host/checkpoint-coordinator.js'
+export type {
+  CheckpointAbortedEvent,
+  CheckpointAbortReason,
+  CheckpointCompletedEvent,
+  CheckpointEvent,
+} from './host/checkpoint-events.js'
+export {
+  LocalStreamJob,
+  type LocalCheckpointOptions,
+  type LocalRunOptions,
+  type LocalStreamJobOptions,
+  type LocalStreamSummary,
+  type LocalSubtask,
+  type StreamOperator,
+} from './host/local-stream-job.js'
+export type { SourceBatch, StreamSource } from './host/stream-source.js'

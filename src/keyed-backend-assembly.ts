@@ -64,6 +64,7 @@ export interface Incarnation {
 export async function withIncarnation<K, B>(
   directory: string,
   options: KeyedStateBackendOptions<K>,
+  { clock }: Settings,
   build: (incarnation: Incarnation) => Promise<B>,
 ): Promise<B> {
   checkKeyedStateBackendOptions(options)
@@ -91,6 +92,7 @@ export async function withIncarnation<K, B>(
       tableDirectory: databaseDirectory,
       deltaDirectory: tableDirectory,
       incarnation: id,
+      clock,
       signal: options.signal,
     })
     return await build({ id, databaseDirectory, tableDirectory, restored, discard })

@@ -35,7 +35,7 @@ export class LevelDBStateBackend implements StateBackend {
   createKeyedStateBackend<K>(
     options: KeyedStateBackendOptions<K>,
   ): Promise<LevelDBKeyedStateBackend<K>> {
-    return withIncarnation(this.#directory, options, async (incarnation) => {
+    return withIncarnation(this.#directory, options, this.#settings, async (incarnation) => {
       const store = await openStore(incarnation, this.#settings)
       const restored = incarnation.restored.meta !== undefined
       const below = foundation(store, options.keyGroupRange, restored)

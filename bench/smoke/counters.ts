@@ -81,7 +81,7 @@ async function ours(directory: string, options: CounterOptions): Promise<Counter
     tick(elapsedMs) {
       if (checkpoint !== undefined || elapsedMs - lastMs < CHECKPOINT_INTERVAL_MS) return
       lastMs = elapsedMs
-      checkpoint = bench.checkpoint().then(() => {
+      checkpoint = bench.checkpoint().finally(() => {
         checkpoint = undefined
       })
     },

@@ -4,7 +4,7 @@
  * Invariants
  * A1 Generations are written and retired in the order they were frozen, one at a time.
  * A2 A snapshot is planned right after its generation was written and before the next one is.
- * A3 After the first failure to write a generation nothing is written any more: the order of writes would have a hole.
+ * A3 After the first failure to write a generation nothing is written or planned any more: the order of writes would have a hole.
  */
 import type { Clock } from '../common/clock.js'
 import { throwIfAborted } from '../common/concurrency.js'
@@ -39,7 +39,7 @@ export class GenerationPipeline {
   readonly #queue = new SerialQueue()
   readonly #slicer: Slicer
   #lastSequence: number
-  #failed = false
+  #failure: { readonly error: unknown } | undefined
 
   constructor(options: GenerationPipelineOptions) {
     this.#options = options
@@ -55,23 +55,24 @@ export class GenerationPipeline {
   /** Takes over a frozen generation. */
   submit(generation: Generation): void {
     void this.#queue.push(async () => {
-      if (this.#failed) return
+      if (this.#failure !== undefined) return
       try {
         await this.#write(generation)
       } catch (error) {
-        this.#failed = true
+        this.#failure = { error }
         this.#options.onFailure(error)
       }
     })
   }
 
-  /** Plans a snapshot of everything submitted so far. `meta` is asked for the last sequence it has to name. */
+  /** Plans a snapshot of everything submitted so far. Rejects with the failure that stopped the pipeline. */
   plan(
     checkpointId: number,
     snapshotType: SnapshotType,
     signal: AbortSignal,
   ): Promise<PlannedSnapshot> {
     return this.#queue.push(() => {
+      if (this.#failure !== undefined) throw this.#failure.error
       throwIfAborted(signal)
       return this.#options.strategy.plan({
         checkpointId,

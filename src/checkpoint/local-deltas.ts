@@ -27,7 +27,7 @@ export class LocalDeltas {
     this.#files.add(delta.path)
   }
 
-  /** A delta made of others, or restored: on disk, but in no queue. */
+  /** A table made of others, or restored: on disk, but in no queue. */
   track(path: string): void {
     this.#files.add(path)
   }
@@ -43,7 +43,7 @@ export class LocalDeltas {
   }
 
   /** Removes the files that nobody needs. */
-  sweep(needed: Iterable<DeltaTable>): void {
+  sweep(needed: Iterable<{ readonly path: string }>): void {
     const keep = new Set<string>()
     for (const { path } of this.#unconfirmed) keep.add(path)
     for (const { path } of needed) keep.add(path)

@@ -19,21 +19,32 @@ import {
   type SnapshotDecision,
 } from './rebase-policy.js'
 
-/** A table that lies in storage already, with the local name its bytes are known by. */
-export interface ChainBase {
-  /** `<incarnation>/<file number>`: never two contents. */
+/**
+ * A base table of a checkpoint: in storage already, or to be uploaded from `path`, because it was captured or cut to another key-group
+ * range just now.
+ */
+export type ChainBase = {
+  /** `<incarnation>/<file number>`: the local name its bytes are known by, never two contents. */
   readonly identity: string
-  readonly handle: TableHandle
-}
+} & (
+  | { readonly handle: TableHandle }
+  | {
+      readonly handle?: undefined
+      readonly path: string
+      readonly sizeBytes: number
+      readonly table: Omit<TableHandle, 'state'>
+    }
+)
 
 export interface ChainDelta {
   /** A restored delta was adopted by the store as a table of its own; `undefined` for one that was written here. */
   readonly identity?: string
   readonly delta: DeltaTable
-  readonly handle: TableHandle
+  /** `undefined` when it is not in storage yet. */
+  readonly handle: TableHandle | undefined
 }
 
-/** The tables of one checkpoint, all of them in storage. */
+/** The tables of one checkpoint. All of them are in storage, but for those that its restore had to cut. */
 export interface SnapshotChain {
   readonly checkpointId: number
   readonly base: readonly ChainBase[]
@@ -49,27 +60,10 @@ export const EMPTY_CHAIN: SnapshotChain = {
   throughSequence: 0,
 }
 
-/** A base table of a plan: in storage already, or to be uploaded from `path`. */
-export type PlannedBase = { readonly identity: string } & (
-  | { readonly handle: TableHandle }
-  | {
-      readonly handle?: undefined
-      readonly path: string
-      readonly sizeBytes: number
-      readonly table: Omit<TableHandle, 'state'>
-    }
-)
-
-export interface PlannedDelta {
-  readonly identity?: string
-  readonly delta: DeltaTable
-  readonly handle: TableHandle | undefined
-}
-
 export interface SnapshotPlan {
   readonly kind: 'none' | 'delta' | 'merge' | 'rebase'
-  readonly base: readonly PlannedBase[]
-  readonly deltas: readonly PlannedDelta[]
+  readonly base: readonly ChainBase[]
+  readonly deltas: readonly ChainDelta[]
   /** Of `deltas`. */
   readonly merge: DeltaMerge | undefined
   readonly throughSequence: number
@@ -102,8 +96,12 @@ export function decide(
   deltas: readonly DeltaTable[],
   policy: RebasePolicy,
 ): SnapshotDecision {
-  const baseBytes = chain.base.reduce((bytes, { handle }) => bytes + handle.state.sizeBytes, 0)
+  const baseBytes = chain.base.reduce((bytes, base) => bytes + baseSizeBytes(base), 0)
   return decideSnapshot(sizesOf(baseBytes, chain.deltas, deltas), policy)
+}
+
+function baseSizeBytes(base: ChainBase): number {
+  return base.handle === undefined ? base.sizeBytes : base.handle.state.sizeBytes
 }
 
 /** What to merge where the base of `chain` was to be renewed and could not be. */
@@ -162,11 +160,11 @@ export function rebasedPlan(
     policy: RebasePolicy
   },
 ): SnapshotPlan {
-  const inStorage = new Map<string | undefined, TableHandle>()
+  const inStorage = new Map<string | undefined, TableHandle | undefined>()
   for (const { identity, handle } of [...chain.base, ...chain.deltas]) {
     inStorage.set(identity, handle)
   }
-  const base = captured.tables.map((table): PlannedBase => {
+  const base = captured.tables.map((table): ChainBase => {
     const identity = `${options.incarnation}/${table.number}`
     const described = {
       role: 'base' as const,

@@ -7,7 +7,7 @@
  *    snapshot's state, so its tables can be taken as they are.
  * I2 Only `notifyCheckpointComplete` (or the coordinator's word at a barrier) moves the completed chain, and only forward.
  */
-import { mkdirSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { assert } from '../common/assert.js'
 import type { Clock } from '../common/clock.js'
@@ -95,7 +95,7 @@ export class SnapshotStrategy {
   constructor(options: SnapshotStrategyOptions) {
     this.#options = options
     this.#completed = options.chain
-    for (const { delta } of options.chain.deltas) this.#deltas.track(delta.path)
+    for (const { path } of localTables(options.chain)) this.#deltas.track(path)
   }
 
   get lastCompletedCheckpointId(): number {
@@ -250,15 +250,18 @@ export class SnapshotStrategy {
   }
 
   #sweep(): void {
-    const chains = [this.#completed, ...this.#pending.values()]
-    const running = [...this.#running].flatMap(({ plan }) => plan.deltas)
-    this.#deltas.sweep(
-      [...chains.flatMap((chain) => chain.deltas), ...running].map(({ delta }) => delta),
-    )
+    const plans = [...this.#running].map(({ plan }) => plan)
+    this.#deltas.sweep([this.#completed, ...this.#pending.values(), ...plans].flatMap(localTables))
   }
+}
 
-  /** Makes the scratch folder. */
-  prepare(): void {
-    mkdirSync(this.#options.directory, { recursive: true })
-  }
+/** The tables of a chain or plan that are needed on local disk: to be merged, or to be uploaded. */
+function localTables({
+  base,
+  deltas,
+}: Pick<SnapshotChain, 'base' | 'deltas'>): readonly { readonly path: string }[] {
+  return [
+    ...base.flatMap((table) => (table.handle === undefined ? [table] : [])),
+    ...deltas.map(({ delta }) => delta),
+  ]
 }

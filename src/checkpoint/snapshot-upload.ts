@@ -18,14 +18,7 @@ import { bodyOfBytes, bodyOfFile, type ObjectBody } from '../storage/object-stor
 import type { TableWriterOptions } from '../table/table-writer.js'
 import { mergeDeltas, type DeltaTable } from './delta-table.js'
 import { IncrementalRemoteKeyedStateHandle, type TableHandle } from './keyed-state-handle.js'
-import type {
-  ChainBase,
-  ChainDelta,
-  PlannedBase,
-  PlannedDelta,
-  SnapshotChain,
-  SnapshotPlan,
-} from './snapshot-chain.js'
+import type { ChainBase, ChainDelta, SnapshotChain, SnapshotPlan } from './snapshot-chain.js'
 
 /** Uploads of one snapshot in flight. */
 const UPLOADS_MAX = 4
@@ -79,13 +72,15 @@ export async function uploadSnapshot(input: SnapshotUploadInput): Promise<Snapsh
   }
 }
 
+type InStorage = (ChainBase | ChainDelta) & { readonly handle: TableHandle }
+
 type Write = (
   scope: CheckpointedStateScope,
   body: ObjectBody,
   options: CheckpointStreamWriteOptions,
 ) => Promise<StreamStateHandle>
 
-async function mergedDeltas(input: SnapshotUploadInput): Promise<readonly PlannedDelta[]> {
+async function mergedDeltas(input: SnapshotUploadInput): Promise<readonly ChainDelta[]> {
   const { merge, deltas } = input.plan
   if (merge === undefined) return deltas
   const delta = await mergeDeltas(
@@ -97,11 +92,11 @@ async function mergedDeltas(input: SnapshotUploadInput): Promise<readonly Planne
 }
 
 async function uploadTable(
-  table: PlannedBase | PlannedDelta,
+  table: ChainBase | ChainDelta,
   { tableScope }: SnapshotUploadInput,
   write: Write,
   signal: AbortSignal,
-): Promise<ChainBase | ChainDelta> {
+): Promise<InStorage> {
   if ('delta' in table) {
     const { delta, handle } = table
     if (handle !== undefined) return { ...table, handle }
@@ -129,7 +124,7 @@ function deltaHandle(delta: DeltaTable, state: StreamStateHandle): TableHandle {
 
 function result(
   input: SnapshotUploadInput,
-  tables: readonly (ChainBase | ChainDelta)[],
+  tables: readonly InStorage[],
   metaState: StreamStateHandle,
   checkpointedSize: number,
 ): SnapshotUpload {

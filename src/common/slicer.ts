@@ -9,7 +9,7 @@ import type { Clock } from './clock.js'
  * A quarter of the 20 ms that nothing of ours may hold the event loop for: a slice overshoots by what runs between two `due()`, and by
  * the garbage collector's pauses.
  */
-export const SLICE_MS = 5
+const SLICE_MS = 5
 
 /** `due()` looks at the clock once in so many calls. */
 const CALLS_PER_CLOCK_READ = 64

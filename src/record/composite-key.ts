@@ -65,11 +65,11 @@ export function stateIdOfKey(key: Uint8Array): number {
 
 /**
  * The byte range `[gte, lt)` of every key of the range; `gte` equals `lt` for the empty range. The bounds are the caller's
- * own. `lt` is never undefined today: the byte string after the last key group is 0x8000.
+ * own.
  */
 export function keyGroupRangeBounds(range: KeyGroupRange): {
   gte: Buffer
-  lt: Buffer | undefined
+  lt: Buffer
 } {
   return { gte: twoBytes(range.startKeyGroup), lt: twoBytes(range.endKeyGroup + 1) }
 }

@@ -14,7 +14,7 @@ import { BIGINT_MAGNITUDE_BYTES_MAX, readBytes, writeBytes } from './ordered-enc
 export type KeyIdentity = string | number | bigint | boolean
 
 /** The largest string (in UTF-16 code units) and byte array (in bytes) that is a key: keys are held in memory. */
-export const KEY_LENGTH_MAX: number = 1 << 20
+const KEY_LENGTH_MAX: number = 1 << 20
 
 /** Up to here a loop beats the call into Node's encoder (measured on Node 20). */
 const shortLatin1Max = 32

@@ -85,8 +85,7 @@ export class MsgpackSerializer<T> implements TypeSerializer<T> {
   deserialize(bytes: Uint8Array): T {
     try {
       if (bytes[0] === NEGATIVE_ZEROS_TAG) return this.#readNegativeZeros(bytes)
-      const value: T = this.#packr.unpack(bytes)
-      return value
+      return this.#packr.unpack(bytes) as T
     } catch (cause) {
       throw new StateBackendError(
         'VALUE_DAMAGED',
@@ -95,6 +94,7 @@ export class MsgpackSerializer<T> implements TypeSerializer<T> {
       )
     }
   }
+
   #withNegativeZeros(value: Uint8Array, negativeZeros: readonly number[]): Uint8Array {
     const header = Buffer.alloc(NEGATIVE_ZEROS_HEADER_BYTES)
     header[0] = NEGATIVE_ZEROS_TAG
@@ -106,10 +106,9 @@ export class MsgpackSerializer<T> implements TypeSerializer<T> {
     const { buffer, byteOffset, length } = bytes
     const valueEnd =
       NEGATIVE_ZEROS_HEADER_BYTES + Buffer.from(buffer, byteOffset, length).readUInt32BE(1)
-    const negativeZeros: Iterable<number> = this.#packr.unpack(bytes.subarray(valueEnd))
-    const value: T & object = this.#packr.unpack(
-      bytes.subarray(NEGATIVE_ZEROS_HEADER_BYTES, valueEnd),
-    )
+    const negativeZeros = this.#packr.unpack(bytes.subarray(valueEnd)) as Iterable<number>
+    const value = this.#packr.unpack(bytes.subarray(NEGATIVE_ZEROS_HEADER_BYTES, valueEnd)) as T &
+      object
     restoreNegativeZeros(value, negativeZeros)
     return value
   }

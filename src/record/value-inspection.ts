@@ -6,6 +6,8 @@
  * their own order; all of which msgpackr keeps. Written to disk: the order is frozen.
  */
 
+import { types } from 'node:util'
+
 /** Says what is wrong with a value; the serializer makes an error of it. */
 export class NotEncodable extends Error {}
 
@@ -89,20 +91,24 @@ function checkText(text: string): void {
 /** Kept whole by msgpackr's extensions. */
 function isLeaf(value: object): boolean {
   return (
-    value instanceof Date ||
+    types.isDate(value) ||
     ArrayBuffer.isView(value) ||
-    value instanceof ArrayBuffer ||
-    value instanceof RegExp ||
-    value instanceof Error
+    types.isAnyArrayBuffer(value) ||
+    types.isRegExp(value) ||
+    types.isNativeError(value)
   )
 }
-
-const opaqueClasses = [Promise, WeakMap, WeakSet, WeakRef, Number, String, Boolean, BigInt, Symbol]
 
 /** What is in it is not in its fields, or it would come back as something else. */
 function isOpaque(value: object): boolean {
   if ('toJSON' in value && typeof value.toJSON === 'function') return true
-  return opaqueClasses.some((opaque) => value instanceof opaque)
+  return (
+    types.isBoxedPrimitive(value) ||
+    types.isPromise(value) ||
+    types.isWeakMap(value) ||
+    types.isWeakSet(value) ||
+    value instanceof WeakRef
+  )
 }
 
 /** Gives back the sign to the zeros of a decoded value that have these numbers. */

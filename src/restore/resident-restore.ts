@@ -2,7 +2,7 @@
  * Brings restored tables into memory, for the in-memory backend: every entry becomes a cell of a table that nobody has registered
  * yet (`rawCellCodec`). Entries that a cleared cell left behind, and sweep records, are dropped: their work is done by not loading them.
  */
-import { Buffer } from 'node:buffer'
+import type { Buffer } from 'node:buffer'
 import { assert } from '../common/assert.js'
 import { ByteReader } from '../common/bytes.js'
 import type { Slicer } from '../common/slicer.js'
@@ -15,7 +15,8 @@ import {
 import type { KeyIdentity } from '../record/key-serializer.js'
 import { rawCellCodec, rawSpilledHeader } from '../state/raw-cell-codec.js'
 import type { StateMetaInformation } from '../state/state-registry.js'
-import { Encoded, MAP_ENTRY_BYTES, Spilled, elementBytes } from '../store/cell.js'
+import type { Spilled } from '../store/cell.js'
+import { Encoded, MAP_ENTRY_BYTES, elementBytes } from '../store/cell.js'
 import { readEpoch, type StateTable } from '../store/state-table.js'
 import type { WriteBuffer } from '../store/write-buffer.js'
 import { ValueType } from '../table/internal-key.js'

@@ -1,31 +1,31 @@
 /**
- * From handles to tables on local disk: picks the handles that concern the key-group range, checks that they fit, downloads their
- * tables, verified, into an empty directory.
+ * From handles to tables on local disk: clips the handles to the key-group range, checks that they fit, fetches their tables, and says
+ * under which numbers and levels a store adopts them. Works for the range the state had and for any other.
  *
  * Invariants
  * R1 Every byte is checked against size and SHA-256 before anything reads it.
- * R2 After a failure the directory is the caller's to remove; nothing outside it was touched.
+ * R2 No table that is adopted holds a key outside the range; so a later merge of ranges cannot bring back a stale value or a tombstone.
+ * R3 In level 0 the numbers of one source's tables ascend with their sequences: `getSync` follows the number, iterators and compactions
+ *    follow the sequence. Sources have disjoint ranges, so between them no order is needed.
+ * R4 After a failure the directories are the caller's to remove; nothing outside them was touched.
  */
-import { Buffer } from 'node:buffer'
-import { linkSync } from 'node:fs'
-import { join } from 'node:path'
-import { mapLimit } from '../common/concurrency.js'
+import { mapLimit, throwIfAborted } from '../common/concurrency.js'
+import type { Clock } from '../common/clock.js'
 import { StateBackendError } from '../errors.js'
-import type {
-  IncrementalRemoteKeyedStateHandle,
-  TableHandle,
-} from '../checkpoint/keyed-state-handle.js'
+import type { IncrementalRemoteKeyedStateHandle } from '../checkpoint/keyed-state-handle.js'
 import {
   decodeMetaInformation,
+  uniteMetaInformation,
   type BackendMetaInformation,
 } from '../checkpoint/meta-information.js'
-import { EMPTY_CHAIN, type ChainDelta, type SnapshotChain } from '../checkpoint/snapshot-chain.js'
+import { EMPTY_CHAIN, type SnapshotChain } from '../checkpoint/snapshot-chain.js'
 import type { KeyGroupRange } from '../record/key-group-range.js'
 import type { CheckpointStorage } from '../storage/checkpoint-storage.js'
-import { tableFileName, type ManifestFile } from '../table/manifest.js'
+import type { ManifestFile } from '../table/manifest.js'
+import { chainOf, fetchTable, shortenedChain, type AdoptedTable } from './adoption.js'
 
-/** Tables of one restore that are downloaded at a time. */
-const DOWNLOADS_MAX = 8
+/** Tables of one restore that are fetched at a time. */
+const FETCHES_MAX = 8
 
 export interface RestoreInput {
   readonly stateHandles: readonly IncrementalRemoteKeyedStateHandle[]
@@ -33,25 +33,29 @@ export interface RestoreInput {
   readonly keyGroupRange: KeyGroupRange
   readonly maxParallelism: number
   readonly keyType: string
-  /** Empty; gets the tables as `NNNNNN.ldb`. */
+  /** Empty; gets the tables as `NNNNNN.ldb`, and nothing else. */
   readonly tableDirectory: string
-  /** Gets a second link to every delta, for later merges. */
+  /** Empty; gets a second link to every table that may be read again: deltas, and what has to be uploaded. */
   readonly deltaDirectory: string
   readonly incarnation: string
+  readonly clock: Clock
   readonly signal?: AbortSignal | undefined
 }
 
 export interface RestoredTables {
+  /** `undefined` when nothing was restored. */
   readonly meta: BackendMetaInformation | undefined
-  /** As a MANIFEST names them. In level 0 numbers ascend with sequences: `getSync` follows the number, iterators the sequence. */
+  /** As a MANIFEST names them. */
   readonly files: readonly ManifestFile[]
   /** What the next checkpoint continues. */
   readonly chain: SnapshotChain
 }
 
 export async function restoreTables(input: RestoreInput): Promise<RestoredTables> {
-  const handle = handleOf(input)
-  if (handle === undefined) return { meta: undefined, files: [], chain: EMPTY_CHAIN }
+  const { keyGroupRange, stateHandles, signal } = input
+  const handles = stateHandles.flatMap((handle) => handle.getIntersection(keyGroupRange) ?? [])
+  if (handles.length === 0) return { meta: undefined, files: [], chain: EMPTY_CHAIN }
+  checkDisjoint(handles)
   const storage = input.checkpointStorage
   if (storage === undefined) {
     throw new StateBackendError(
@@ -59,36 +63,53 @@ export async function restoreTables(input: RestoreInput): Promise<RestoredTables
       'State handles were given without checkpointStorage. Pass the CheckpointStorage that the checkpoint was written to.',
     )
   }
-  const meta = decodeMetaInformation(await storage.readBytes(handle.metaState))
-  checkFits(meta, input)
-  const files = await mapLimit(
-    handle.sharedState,
-    DOWNLOADS_MAX,
-    async (table, signal, index) => {
-      const file = manifestFile(table, index + 1)
-      await storage.download(table.state, join(input.tableDirectory, tableFileName(file.number)), {
-        signal,
-      })
-      return file
+  const metas = await mapLimit(
+    handles,
+    FETCHES_MAX,
+    async (handle, reading) => {
+      const bytes = await storage.readBytes(handle.metaState, { signal: reading })
+      const meta = decodeMetaInformation(bytes)
+      checkFits(meta, input)
+      return meta
     },
-    input.signal,
+    signal,
   )
-  return { meta, files, chain: restoredChain(handle, files, meta, input) }
+  const meta = uniteMetaInformation(metas)
+  const fetched = await mapLimit(
+    handles.flatMap((handle) => handle.sharedState.map((table) => ({ handle, table }))),
+    FETCHES_MAX,
+    ({ handle, table }, fetching, index) =>
+      fetchTable(table, handle.keyGroupRange, index + 1, { ...input, storage, signal: fetching }),
+    signal,
+  )
+  throwIfAborted(signal)
+  const tables = await shortenedChain(
+    fetched.filter((table): table is AdoptedTable => table !== undefined),
+    input,
+  )
+  const checkpointId = Math.max(...handles.map((handle) => handle.checkpointId))
+  return {
+    meta,
+    files: tables.map(({ file }) => file),
+    chain: chainOf(tables, checkpointId, meta.lastSequence),
+  }
 }
 
-/** The one handle to restore from. */
-function handleOf(input: RestoreInput): IncrementalRemoteKeyedStateHandle | undefined {
-  const { keyGroupRange, stateHandles } = input
-  const handles = stateHandles.flatMap((handle) => handle.getIntersection(keyGroupRange) ?? [])
-  const [handle] = handles
-  const whole = stateHandles.find((candidate) => candidate.keyGroupRange.equals(keyGroupRange))
-  if (handle === undefined || (handles.length === 1 && whole !== undefined)) return handle
-  throw new StateBackendError(
-    'RESTORE_MISMATCH',
-    `The checkpoint has ${stateHandles.map((each) => each.keyGroupRange.toString()).join(', ')}, the task wants ` +
-      `${keyGroupRange.toString()}. Restore with the parallelism the checkpoint was taken with.`,
-    { details: { keyGroupRange: keyGroupRange.toString() } },
-  )
+/** Two handles of one key group are of two attempts or two checkpoints: their union would be neither. */
+function checkDisjoint(handles: readonly IncrementalRemoteKeyedStateHandle[]): void {
+  const ranges = handles
+    .map((handle) => handle.keyGroupRange)
+    .sort((a, b) => a.startKeyGroup - b.startKeyGroup)
+  for (const [index, range] of ranges.entries()) {
+    const before = ranges[index - 1]
+    if (before === undefined || before.endKeyGroup < range.startKeyGroup) continue
+    throw new StateBackendError(
+      'RESTORE_MISMATCH',
+      `Two state handles have key groups in common: ${before.toString()} and ${range.toString()}. Pass the handles of one checkpoint, ` +
+        'each once.',
+      { details: { first: before.toString(), second: range.toString() } },
+    )
+  }
 }
 
 function checkFits(meta: BackendMetaInformation, input: RestoreInput): void {
@@ -107,51 +128,5 @@ function checkFits(meta: BackendMetaInformation, input: RestoreInput): void {
         'create the backend with the old key serializer.',
       { details: { checkpoint: meta.keyType, backend: input.keyType } },
     )
-  }
-}
-
-function manifestFile(table: TableHandle, number: number): ManifestFile {
-  return {
-    level: table.level,
-    number,
-    sizeBytes: table.state.sizeBytes,
-    smallest: Buffer.from(table.smallest, 'base64'),
-    largest: Buffer.from(table.largest, 'base64'),
-  }
-}
-
-function restoredChain(
-  handle: IncrementalRemoteKeyedStateHandle,
-  files: readonly ManifestFile[],
-  meta: BackendMetaInformation,
-  input: RestoreInput,
-): SnapshotChain {
-  const tables = handle.sharedState.flatMap((table, index) => {
-    const file = files[index]
-    return file === undefined
-      ? []
-      : [{ identity: `${input.incarnation}/${file.number}`, handle: table, file }]
-  })
-  const deltas: ChainDelta[] = []
-  let throughSequence = 0
-  for (const { identity, handle: table, file } of tables) {
-    if (table.role !== 'delta') continue
-    const path = join(input.deltaDirectory, `restored-${tableFileName(file.number)}`)
-    linkSync(join(input.tableDirectory, tableFileName(file.number)), path)
-    const fromSequence = throughSequence + 1
-    throughSequence = table.largestSequence
-    const { sizeBytes, smallest, largest } = file
-    const range = { fromSequence, toSequence: table.largestSequence }
-    const described = { path, sizeBytes, sha256: table.state.sha256, smallest, largest, ...range }
-    const delta = { ...described, entryCount: 0, sketch: undefined }
-    deltas.push({ identity, handle: table, delta })
-  }
-  return {
-    checkpointId: handle.checkpointId,
-    base: tables
-      .filter(({ handle: table }) => table.role === 'base')
-      .map(({ identity, handle: table }) => ({ identity, handle: table })),
-    deltas,
-    throughSequence: meta.lastSequence,
   }
 }

@@ -11,7 +11,7 @@
  * ```
  * 0 in place of `length + 1` or of `1` is a mapping to null.
  */
-import { Buffer } from 'node:buffer'
+import type { Buffer } from 'node:buffer'
 import { ByteReader, ByteReaderError, ByteWriter } from '../common/bytes.js'
 import { StateBackendError } from '../errors.js'
 import type { KeyIdentity, KeySerializer } from '../record/key-serializer.js'

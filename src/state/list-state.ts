@@ -76,10 +76,12 @@ export class KeyedListState<T> implements ListState<T> {
   }
 
   #encoded(values: readonly T[], whenNull: string): Element[] {
+    const elements: Element[] = []
     // Unlike `map`, this visits holes.
-    return Array.from(requireValue(values, whenNull), (value) =>
-      this.#elements.toElement(requireValue(value, ADD_NULL)),
-    )
+    for (const value of requireValue(values, whenNull)) {
+      elements.push(this.#elements.toElement(requireValue(value, ADD_NULL)))
+    }
+    return elements
   }
 
   #replace(keyGroupOffset: number, identity: KeyIdentity, cell: Cell): void {

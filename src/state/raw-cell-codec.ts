@@ -22,12 +22,16 @@ import {
 } from '../store/cell.js'
 import type { StateTable } from '../store/state-table.js'
 
+function byCodeUnits(a: KeyIdentity, b: KeyIdentity): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}
+
 /** Subkeys as their bytes in latin1, whose natural order is the order of the bytes. */
 const rawSubkeys: SubkeyCodec = {
   write: (subkey, out) => out.writeBytes(Buffer.from(subkey as string, 'latin1')),
   read: (from) => from.readBytes(from.remaining).toString('latin1'),
-  compare: (a, b) => (a < b ? -1 : a > b ? 1 : 0),
-  sort: (subkeys) => subkeys.sort(),
+  compare: byCodeUnits,
+  sort: (subkeys) => subkeys.sort(byCodeUnits),
 }
 
 export const rawCellCodec: CellCodec = {

@@ -127,7 +127,7 @@ export function mapState<UK, UV>(
     kind: 'map',
     name: checked(name),
     ...options,
-    keySerializer: keySerializer as KeySerializer<UK>,
+    keySerializer: keySerializer,
   }
 }
 

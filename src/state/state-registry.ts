@@ -125,7 +125,7 @@ function implementationOf(descriptor: AnyStateDescriptor): {
         codec: new ValueCellCodec(elements),
         create: (runtime) => new KeyedReducingState(runtime, elements, descriptor.reduce),
       }
-    case 'aggregating':
+    default:
       return {
         codec: new ValueCellCodec(elements),
         create: (runtime) => new KeyedAggregatingState(runtime, elements, descriptor.aggregate),
@@ -133,7 +133,8 @@ function implementationOf(descriptor: AnyStateDescriptor): {
   }
 }
 
-function checkCompatible(known: StateMetaInformation, meta: StateMetaInformation): void {
+/** Throws `STATE_ID_COLLISION`, `STATE_TYPE_MISMATCH` or `SERIALIZER_MISMATCH` unless both are the same state. */
+export function checkCompatible(known: StateMetaInformation, meta: StateMetaInformation): void {
   const details = { state: meta.name }
   if (known.name !== meta.name) {
     throw new StateBackendError(

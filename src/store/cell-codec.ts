@@ -4,7 +4,7 @@
 import type { Buffer } from 'node:buffer'
 import type { ByteReader, ByteWriter } from '../common/bytes.js'
 import type { KeyIdentity } from '../record/key-serializer.js'
-import type { Cell, Spilled, SpilledEntry, Tombstone } from './cell.js'
+import type { Cell, SpilledEntry, Tombstone } from './cell.js'
 
 /** The part of an entry's key that follows the epoch: a map's user key, a list's chunk number. */
 export interface SubkeyCodec {
@@ -25,6 +25,3 @@ export interface CellCodec {
   encodeEntry(entry: SpilledEntry, out: ByteWriter): void
   decodeEntry(bytes: Buffer): SpilledEntry
 }
-
-/** The header alone, for a layer that knows none of the entries yet. */
-export type SpilledHeader = Pick<Spilled, 'epoch' | 'chunkCount'>

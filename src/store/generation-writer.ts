@@ -11,7 +11,8 @@ import { assert } from '../common/assert.js'
 import type { Slicer } from '../common/slicer.js'
 import { ValueType } from '../table/internal-key.js'
 import { KeySketch } from '../table/key-sketch.js'
-import { TableFileWriter, type TableFile } from '../table/table-file.js'
+import type { TableFileWriter } from '../table/table-file.js'
+import { type TableFile } from '../table/table-file.js'
 import { cellEntries, type CellEntriesInput } from './cell-entries.js'
 import type { LevelDBStore } from './leveldb-store.js'
 
@@ -93,38 +94,40 @@ async function writeEntries(
 /** The batches of one generation. While one is being written the next is filled; never are two in flight (S1). */
 class Batches {
   readonly #store: LevelDBStore
-  #batch: ReturnType<LevelDBStore['batch']>
+  /** Made with its first operation: one that is never written would be held by the database. */
+  #batch: ReturnType<LevelDBStore['batch']> | undefined
   #bytes = 0
   #inFlight: Promise<void> = Promise.resolve()
 
   constructor(store: LevelDBStore) {
     this.#store = store
-    this.#batch = store.batch()
   }
 
   /** `value` is `undefined` for a deletion. */
   add(key: Buffer, value: Buffer | undefined): void {
+    this.#batch ??= this.#store.batch()
     if (value === undefined) this.#batch.del(key)
     else this.#batch.put(key, value)
     this.#bytes += key.length + (value?.length ?? 0)
   }
 
   get isFull(): boolean {
-    return this.#batch.length >= BATCH_OPERATIONS || this.#bytes >= BATCH_BYTES
+    return (this.#batch?.length ?? 0) >= BATCH_OPERATIONS || this.#bytes >= BATCH_BYTES
   }
 
-  /** Waits for the batch in flight and sends the one that was filled. */
+  /** Waits for the batch in flight and sends the one that was filled, if any. */
   async submit(): Promise<void> {
     await this.#inFlight
+    if (this.#batch === undefined) return
     this.#inFlight = this.#store.commit(this.#batch)
     // Reported by the next `submit` or `finish`, which may come after the rejection.
     this.#inFlight.catch(() => undefined)
-    this.#batch = this.#store.batch()
+    this.#batch = undefined
     this.#bytes = 0
   }
 
   async finish(): Promise<void> {
-    if (this.#batch.length > 0) await this.submit()
+    await this.submit()
     await this.#inFlight
   }
 }

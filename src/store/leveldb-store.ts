@@ -9,7 +9,8 @@
  * S3 Point reads are `getSync` with the encodings set on the database, never per call (an options object doubles their cost).
  * S4 A database is opened once per process, in a directory of our own making: empty, or prepared by a restore. LOCK is never touched.
  * S5 The directory is scratch: nothing is taken out of it but tables that the MANIFEST names, and nothing is trusted after a crash.
- * S6 A failed batch is final, because LevelDB's error is sticky: every later call throws the same error.
+ * S6 A failed batch is final: every later call throws the same error, and what waits for its turn is not tried. LevelDB's own error is
+ *    sticky for tables only; after a failed append to its log it would take the next batch.
  */
 import type { Buffer } from 'node:buffer'
 import { linkSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
@@ -26,6 +27,7 @@ import {
   type ManifestState,
 } from '../table/manifest.js'
 import { firstBatchHeader } from '../table/write-batch.js'
+import { BatchStarts } from './batch-starts.js'
 import type { MemoryShare } from './memory-budget.js'
 
 /** LevelDB's own upper limit of table files it keeps mapped per process. */
@@ -33,9 +35,6 @@ const MAX_OPEN_FILES = 1000
 
 /** A compaction may remove a file between the reading of the MANIFEST and the linking of its files; so often we start again. */
 const CAPTURE_ATTEMPTS_MAX = 16
-
-/** Batch starts that are remembered to check a log against; more are written only without checkpoints. */
-const BATCH_STARTS_MAX = 100_000
 
 export interface LevelDBStoreOptions {
   /** Existing; empty, or prepared by a restore. */
@@ -68,7 +67,7 @@ export class LevelDBStore {
   readonly directory: string
   readonly #db: ClassicLevel<Buffer, Buffer>
   #lastSequence: number
-  #batchStarts: number[] = []
+  readonly #batchStarts = new BatchStarts()
   /** Batches and scans take turns (S2). */
   readonly #turns = new SerialQueue()
   #batchesInFlight = 0
@@ -121,7 +120,7 @@ export class LevelDBStore {
 
   /** A point read (S3). The bytes are the caller's own. */
   get(key: Buffer): Buffer | undefined {
-    if (this.#failure !== undefined) throw this.#failure
+    this.#checkUsable()
     try {
       return this.#db.getSync(key)
     } catch (cause) {
@@ -131,13 +130,14 @@ export class LevelDBStore {
 
   /** A new batch. The bytes given to it are copied at once. */
   batch(): Batch {
-    if (this.#failure !== undefined) throw this.#failure
+    this.#checkUsable()
     return this.#db.batch()
   }
 
   /** Writes a batch that is not empty; its entries get the sequences that follow `lastSequence`, in their order. */
   async commit(batch: Batch): Promise<void> {
     await this.#turns.push(async () => {
+      this.#checkUsable()
       assert(this.#batchesInFlight === 0, 'S1: at most one write batch is in flight')
       assert(this.#openIterators === 0, 'S2: no iterator is open while a batch is in flight')
       this.#batchesInFlight++
@@ -149,8 +149,7 @@ export class LevelDBStore {
       } finally {
         this.#batchesInFlight--
       }
-      if (this.#batchStarts.length < BATCH_STARTS_MAX)
-        this.#batchStarts.push(this.#lastSequence + 1)
+      this.#batchStarts.add(this.#lastSequence + 1)
       this.#lastSequence += count
     })
   }
@@ -158,11 +157,19 @@ export class LevelDBStore {
   /** One chunk of entries with keys in `[gte, lt)`, at most `limit`, ascending (S2). */
   async scan(gte: Buffer, lt: Buffer, limit: number): Promise<[Buffer, Buffer][]> {
     return this.#turns.push(async () => {
+      this.#checkUsable()
       assert(this.#batchesInFlight === 0, 'S2: no iterator is open while a batch is in flight')
       const iterator = this.#db.iterator({ gte, lt, limit })
       this.#openIterators++
       try {
-        return await iterator.nextv(limit)
+        // `nextv` also stops at 16 KiB of entries; only an empty answer is the end.
+        const entries: [Buffer, Buffer][] = []
+        while (entries.length < limit) {
+          const next = await iterator.nextv(limit - entries.length)
+          if (next.length === 0) break
+          entries.push(...next)
+        }
+        return entries
       } catch (cause) {
         throw this.#fail('scan', cause)
       } finally {
@@ -179,7 +186,7 @@ export class LevelDBStore {
   captureTables(directory: string): CapturedTables | undefined {
     assert(this.#batchesInFlight === 0, 'tables are captured between batches')
     for (let attempt = 0; attempt < CAPTURE_ATTEMPTS_MAX; attempt++) {
-      mkdirSync(directory)
+      makeFolder(directory)
       try {
         return this.#captureOnce(directory)
       } catch (error) {
@@ -222,37 +229,41 @@ export class LevelDBStore {
     })
     const first = firstBatchHeader(join(this.directory, logFileName(version.logNumber)))
     if (first === undefined) return this.#lastSequence
-    this.#checkBatchStart(first.sequence)
-    return first.sequence - 1
-  }
-
-  /** The sequences we count are the ones LevelDB gives: a log begins with a batch that we began there. */
-  #checkBatchStart(sequence: number): void {
-    const oldest = this.#batchStarts[0]
-    const complete = this.#batchStarts.length < BATCH_STARTS_MAX
+    const { sequence } = first
     assert(
-      !complete ||
-        oldest === undefined ||
-        sequence < oldest ||
-        this.#batchStarts.includes(sequence),
-      'a log of LevelDB begins with one of our batches',
+      this.#batchStarts.mayHave(sequence),
+      'a log of LevelDB begins with one of our batches: the sequences we count are the ones it gives',
       { sequence },
     )
-    this.#batchStarts = this.#batchStarts.filter((start) => start >= sequence)
+    this.#batchStarts.forgetBefore(sequence)
+    return sequence - 1
   }
 
-  /** Waits for a batch or a scan in flight. Idempotent. */
+  /** Waits for batches and scans under way; later calls throw `BACKEND_CLOSED`. Idempotent. */
   close(): Promise<void> {
     this.#closing ??= this.#turns.push(async () => {
+      this.#failure ??= new StateBackendError('BACKEND_CLOSED', 'The database was closed.')
       await this.#db.close()
       openDirectories.delete(this.directory)
     })
     return this.#closing
   }
 
+  #checkUsable(): void {
+    if (this.#failure !== undefined) throw this.#failure
+  }
+
   #fail(action: string, cause: unknown): StateBackendError {
     this.#failure ??= storeError(action, this.directory, cause)
     return this.#failure
+  }
+}
+
+function makeFolder(directory: string): void {
+  try {
+    mkdirSync(directory)
+  } catch (cause) {
+    throw storeError('make the folder', directory, cause)
   }
 }
 

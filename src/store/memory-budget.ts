@@ -6,8 +6,8 @@ import { StateBackendError } from '../errors.js'
 const MIB = 2 ** 20
 
 /** Below this LevelDB's own minimum buffers would not fit. */
-export const MIN_BUDGET_BYTES: number = 8 * MIB
-export const DEFAULT_BUDGET_BYTES: number = 256 * MIB
+const MIN_BUDGET_BYTES = 8 * MIB
+const DEFAULT_BUDGET_BYTES = 256 * MIB
 
 /** What one backend may use, in bytes. */
 export interface MemoryShare {

@@ -9,7 +9,7 @@
  * I2 Only the active layer is written by states; a packed or spilled cell that came from below is copied first (`put`).
  */
 import type { Buffer } from 'node:buffer'
-import { ByteReader, ByteWriter } from '../common/bytes.js'
+import { ByteWriter, type ByteReader } from '../common/bytes.js'
 import { writeCompositeKeyPrefix, writeVoidNamespace } from '../record/composite-key.js'
 import type { KeyIdentity, KeySerializer } from '../record/key-serializer.js'
 import type { CellCodec } from './cell-codec.js'
@@ -111,7 +111,7 @@ export class StateTable {
 
   /** Writes a cell into the active layer, within an operation. The table owns `cell` from here on. */
   set(keyGroupOffset: number, identity: KeyIdentity, cell: Cell): void {
-    const bucket = (this.active[keyGroupOffset] ??= new Map())
+    const bucket = (this.active[keyGroupOffset] ??= new Map<KeyIdentity, Cell>())
     if (typeof cell === 'number' && typeof identity === 'number' && this.#numbersOnly) {
       const before = bucket.size
       bucket.set(identity, cell)
@@ -142,7 +142,7 @@ export class StateTable {
 
   /** Puts a clean cell into the read cache, or replaces the one there. */
   cache(keyGroupOffset: number, identity: KeyIdentity, cell: Cell): void {
-    const bucket = (this.young[keyGroupOffset] ??= new Map())
+    const bucket = (this.young[keyGroupOffset] ??= new Map<KeyIdentity, Cell>())
     const replaced = bucket.get(identity)
     if (replaced === undefined) {
       const kept = flattened(identity)
@@ -220,15 +220,19 @@ export class StateTable {
     epoch: number,
     subkey: KeyIdentity,
   ): SpilledEntry | Tombstone | undefined {
-    for (const layer of this.layers()) {
-      const cell = layer[keyGroupOffset]?.get(identity)
-      if (cell === undefined) continue
-      // A layer that knows the key under another epoch is older than the spill, and so are all below it, store included.
-      if (!(cell instanceof Spilled) || cell.epoch !== epoch) return TOMBSTONE
-      const entry = cell.entries.get(subkey)
-      if (entry !== undefined) return entry
+    // Spelled out, without the generator of `layers`: every access to a spilled map comes through here.
+    let cell = this.active[keyGroupOffset]?.get(identity)
+    let entry = cell === undefined ? undefined : entryOf(cell, epoch, subkey)
+    for (let i = 0; entry === undefined && i < this.frozen.length; i++) {
+      cell = this.frozen[i]?.[keyGroupOffset]?.get(identity)
+      if (cell !== undefined) entry = entryOf(cell, epoch, subkey)
     }
-    return undefined
+    if (entry !== undefined) return entry
+    cell = this.young[keyGroupOffset]?.get(identity)
+    if (cell !== undefined) entry = entryOf(cell, epoch, subkey)
+    if (entry !== undefined) return entry
+    cell = this.old[keyGroupOffset]?.get(identity)
+    return cell === undefined ? undefined : entryOf(cell, epoch, subkey)
   }
 
   /** Takes everything out of the read cache. */
@@ -294,6 +298,17 @@ export class StateTable {
     this.cache(keyGroupOffset, identity, cell)
     return cell
   }
+}
+
+/** What one layer's cell knows of an entry; `undefined` when it knows nothing. */
+function entryOf(
+  cell: Cell,
+  epoch: number,
+  subkey: KeyIdentity,
+): SpilledEntry | Tombstone | undefined {
+  // A layer that knows the key under another epoch is older than the spill, and so are all below it, store included.
+  if (!(cell instanceof Spilled) || cell.epoch !== epoch) return TOMBSTONE
+  return cell.entries.get(subkey)
 }
 
 const EPOCH_HIGH_UNIT = 2 ** 32

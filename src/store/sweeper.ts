@@ -91,7 +91,7 @@ export class Sweeper {
     // A failure of the store is sticky there and reported by the next write; a full buffer is waited out.
     this.#running = this.#run()
       .catch(() => undefined)
-      .then(() => {
+      .finally(() => {
         this.#running = undefined
       })
   }

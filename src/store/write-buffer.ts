@@ -9,7 +9,7 @@
  * I2 Generations are retired in the order they were frozen.
  * I3 The read cache never holds anything newer or older than the store: entries come in when they were read or written there.
  */
-import { Buffer } from 'node:buffer'
+import type { Buffer } from 'node:buffer'
 import { assert } from '../common/assert.js'
 import type { Slicer } from '../common/slicer.js'
 import { StateBackendError } from '../errors.js'
@@ -196,7 +196,17 @@ export class WriteBuffer implements StateTableOwner {
     }
     this.#frozen.shift()
     this.#frozenBytes -= generation.bytes
-    this.#freezeWhenFull()
+    if (this.#isOpen()) this.#freezeWhenFull()
+  }
+
+  /** A closed or failed backend writes nothing more: it is about to remove its files. */
+  #isOpen(): boolean {
+    try {
+      this.#options.checkOpen()
+      return true
+    } catch {
+      return false
+    }
   }
 
   #fold(table: StateTable, offset: number, identity: KeyIdentity, cell: Cell): void {

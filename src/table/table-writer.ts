@@ -19,11 +19,11 @@ import {
   ValueType,
   writeTrailer,
 } from './internal-key.js'
+import { encodeMetaindex } from './metaindex.js'
 import {
   BLOCK_BYTES_MAX,
   BLOCK_TRAILER_BYTES,
   encodeFooter,
-  FILTER_META_KEY,
   sealBlock,
   writeHandle,
   type BlockHandle,
@@ -127,7 +127,7 @@ export class TableWriter {
     if (!this.dataBlock.isEmpty) this.closeDataBlock()
     const largest = Buffer.from(this.lastKey.subarray(0, this.lastKeyLength))
     const filterHandle = this.writeBlock(this.filter.finish(), 'none')
-    const metaindexHandle = this.writeMetaindex(filterHandle)
+    const metaindexHandle = this.writeBlock(encodeMetaindex(filterHandle), this.compression)
     if (this.pendingHandle !== undefined) {
       this.addToIndex(shortSuccessor(largest), this.pendingHandle)
     }
@@ -176,13 +176,6 @@ export class TableWriter {
   private addToIndex(key: Buffer, handle: BlockHandle): void {
     this.indexBlock.add(key, key.length, this.encodeHandle(handle))
     this.pendingHandle = undefined
-  }
-
-  private writeMetaindex(filterHandle: BlockHandle): BlockHandle {
-    const metaindex = new BlockBuilder(DATA_RESTART_INTERVAL)
-    const name = Buffer.from(FILTER_META_KEY, 'latin1')
-    metaindex.add(name, name.length, this.encodeHandle(filterHandle))
-    return this.writeBlock(metaindex.finish(), this.compression)
   }
 
   private encodeHandle(handle: BlockHandle): Buffer {

@@ -22,20 +22,26 @@ import { valueTests } from './keyed-state/value-tests.js'
 
 export type { StateBackendFactory, StateBackendFactoryOptions } from './keyed-state/task.js'
 
+const parts: [string, (factory: StateBackendFactory) => void][] = [
+  ['ValueState', valueTests],
+  ['ListState', listTests],
+  ['MapState', mapTests],
+  ['scans of MapState', mapScanTests],
+  ['ReducingState and AggregatingState', aggregateTests],
+  ['keys', keyTests],
+  ['the backend', backendTests],
+  ['isolation', isolationTests],
+  ['spilling', spillingTests],
+  ['the layers of the buffer', layerTests],
+  ['a full buffer', bufferTests],
+  ['a model', modelTests],
+]
+
 /** Registers the suite under `name` with vitest. */
 export function keyedStateBackendSuite(name: string, factory: StateBackendFactory): void {
   describe(`${name} keeps the contract of KeyedStateBackend`, () => {
-    describe('ValueState', () => valueTests(factory))
-    describe('ListState', () => listTests(factory))
-    describe('MapState', () => mapTests(factory))
-    describe('scans of MapState', () => mapScanTests(factory))
-    describe('ReducingState and AggregatingState', () => aggregateTests(factory))
-    describe('keys', () => keyTests(factory))
-    describe('the backend', () => backendTests(factory))
-    describe('isolation', () => isolationTests(factory))
-    describe('spilling', () => spillingTests(factory))
-    describe('the layers of the buffer', () => layerTests(factory))
-    describe('a full buffer', () => bufferTests(factory))
-    describe('a model', () => modelTests(factory))
+    describe.each(parts)('%s', (_, register) => {
+      register(factory)
+    })
   })
 }

@@ -420,13 +420,14 @@ describe('retention', () => {
     const store = new FaultObjectStore(new MemoryObjectStore())
     const first = setUp({ store, retainedCheckpointsMax: 3 })
     await first.start()
-    for (let id = 1; id <= 5; id++) await first.coordinator.triggerCheckpoint(null)
+    // The third rebases, so that the oldest retained one names tables that the newest does not.
+    for (let id = 1; id <= 4; id++) await first.coordinator.triggerCheckpoint(null)
     await first.coordinator.close()
 
     const second = setUp({ store })
-    expect(await second.start()).toMatchObject({ checkpointId: 5 })
+    expect(await second.start()).toMatchObject({ checkpointId: 4 })
     await second.coordinator.triggerCheckpoint(null)
-    expect(await second.storage.listCheckpoints()).toEqual([6])
+    expect(await second.storage.listCheckpoints()).toEqual([5])
     expect(second.told.filter((text) => text.startsWith('a subsumed'))).toHaveLength(3)
     expect(await storedObjects(store)).toEqual(await namedObjects(second.storage))
   })

@@ -412,7 +412,6 @@ describe('failures', () => {
   it.each([
     ['another operator id', { operatorId: 'other' }],
     ['another maximum parallelism', { maxParallelism: 32 }],
-    ['another parallelism', { parallelism: 3 }],
   ])('the checkpoint of a job with %s is refused', async (_, changed) => {
     const { common, stateBackend } = setUp()
     await countingJob({ ...common, source: numbers(10) }).run()

@@ -73,7 +73,7 @@ describe('composite key', () => {
         const { gte, lt } = keyGroupRangeBounds(range)
         for (const each of [group, start, end, Math.max(0, start - 1), Math.min(32_767, end + 1)]) {
           const key = prefixOf(each, id)
-          const within = key.compare(gte) >= 0 && (lt === undefined || key.compare(lt) < 0)
+          const within = key.compare(gte) >= 0 && key.compare(lt) < 0
           expect(within).toBe(range.contains(each))
         }
       }),

@@ -66,7 +66,7 @@ describe('MsgpackSerializer', () => {
       { '': 1, 'a.b': 2, constructor: 3, hasOwnProperty: 5, 1: 6, '-1': 7 },
     ],
     ['one object twice', [exactDate(), exactDate()]],
-    ['an invalid date', [new Date(5), { a: new Date(8.64e15) }]],
+    ['the last date there is', [new Date(5), { a: new Date(8.64e15) }]],
     ['a date before 1970', new Date(-1)],
     ['typed arrays', [new Float32Array([1, -0]), new BigInt64Array([1n]), new Uint8Array([1])]],
     ['a Buffer', { bytes: Buffer.from('ab') }],
@@ -196,7 +196,7 @@ describe('MsgpackSerializer', () => {
   it('the bytes of a value are frozen: they are on disk', () => {
     expect(bytesOf(-0).toString('hex')).toBe('cb8000000000000000')
     expect(bytesOf({ a: 1 }).toString('hex')).toBe('d4724091a16101')
-    expect(bytesOf([0, -0]).toString('hex')).toBe('c100000003920000' + '9101')
+    expect(bytesOf([0, -0]).toString('hex')).toBe('c1000000039200009101')
     expect(bytesOf(new Map([['a', null]])).toString('hex')).toBe('81a161c0')
   })
 })

@@ -150,7 +150,7 @@ async function run(
 
 const kinds: [string, KeySerializer<AnyKey>, boolean][] = [
   ['numbers as keys', anyKey, false],
-  ['strings as keys', { ...anyKey, identityOf: (key) => `a key called ${String(key)}` }, false],
+  ['strings as keys', { ...anyKey, identityOf: (named) => `a key called ${String(named)}` }, false],
   ['a resident cache', anyKey, true],
 ]
 

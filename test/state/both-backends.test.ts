@@ -16,7 +16,7 @@ it(`a snapshot of either backend restores into either, seed ${seed}`, async () =
   try {
     await runModel((restores) => factories[restores % 2] as StateBackendFactory, {
       seed,
-      operations: 2000,
+      operations: 1500,
     })
   } catch (error) {
     expect.unreachable(

@@ -56,7 +56,7 @@ export class BufferHarness<K> {
   #epoch = 0
 
   constructor({ keySerializer, writeBufferBytes, readCacheBytes, resident }: HarnessOptions<K>) {
-    this.#keySerializer = keySerializer as KeySerializer<unknown>
+    this.#keySerializer = keySerializer
     this.buffer = new WriteBuffer({
       keySerializer: this.#keySerializer,
       keyGroupRange: KeyGroupRange.of(0, KEY_GROUPS - 1),
@@ -81,9 +81,7 @@ export class BufferHarness<K> {
   }
 
   state<S extends State>(descriptor: StateDescriptor<S>): S {
-    return this.#registry.register(
-      descriptor as StateDescriptor<never> as AnyStateDescriptor,
-    ) as State as S
+    return this.#registry.register(descriptor as StateDescriptor<never> as AnyStateDescriptor) as S
   }
 
   table(name: string): StateTable {

@@ -12,6 +12,7 @@ import {
   range,
   startNumberTask,
   thrownBy,
+  turns,
   type NumberTask,
   type StateBackendFactory,
 } from './task.js'
@@ -93,6 +94,16 @@ export function bufferTests(factory: StateBackendFactory): void {
     backend.setCurrentKey(3)
     expect((await collect(state.keys())).length).toBe(200)
     expect(list.get().length).toBe(200)
+  })
+
+  it('can be closed while it is full and being written', async () => {
+    for (const round of range(0, 3)) {
+      await using task = await startNumberTask(factory)
+      const taken = fill(task, round)
+      expect(taken).toBeGreaterThan(0)
+      await task.backend.close()
+      await turns(5)
+    }
   })
 
   it('every write that is refused leaves its state as it was', async () => {

@@ -18,6 +18,7 @@ import {
   Task,
   bytes,
   collect,
+  sorted,
   evict,
   range,
   startNumberTask,
@@ -247,8 +248,8 @@ export function keyTests(factory: StateBackendFactory): void {
         await task.checkpoint()
         await evict(task)
       }
-      expect((await collect(backend.getKeys('m'))).toSorted()).toEqual([1, 2, 3, 4, 5, 6])
-      expect((await collect(backend.getKeys('l'))).toSorted()).toEqual([1, 2, 3, 4, 5, 6])
+      expect(await sorted(backend.getKeys('m'))).toEqual([1, 2, 3, 4, 5, 6])
+      expect(await sorted(backend.getKeys('l'))).toEqual([1, 2, 3, 4, 5, 6])
     }
     backend.setCurrentKey(1)
     for (const userKey of many) map.remove(userKey)
@@ -268,8 +269,8 @@ export function keyTests(factory: StateBackendFactory): void {
         task.backend.getState(mapState<number, number>('m'))
         task.backend.getState(listState<number>('l'))
       }
-      expect((await collect(task.backend.getKeys('m'))).toSorted()).toEqual([3, 4, 6])
-      expect((await collect(task.backend.getKeys('l'))).toSorted()).toEqual([3, 4, 6])
+      expect(await sorted(task.backend.getKeys('m'))).toEqual([3, 4, 6])
+      expect(await sorted(task.backend.getKeys('l'))).toEqual([3, 4, 6])
     }
   })
 }

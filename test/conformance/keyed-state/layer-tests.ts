@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { CheckpointOptions } from '../../../src/checkpoint/checkpoint-options.js'
-import { KEYS, checkVersion, statesOf, writeVersion } from './sample-states.js'
+import { KEYS, expectVersion, statesOf, writeVersion } from './sample-states.js'
 import {
   collect,
   evict,
@@ -49,15 +49,15 @@ export function layerTests(factory: StateBackendFactory): void {
     writeVersion(task, version)
     await place(task)
     if (name.startsWith('second')) version++
-    await checkVersion(task, version)
+    await expectVersion(task, version)
     writeVersion(task, ++version)
-    await checkVersion(task, version)
+    await expectVersion(task, version)
     writeVersion(task, ++version)
     if (!name.startsWith('second')) await place(task)
-    await checkVersion(task, version)
+    await expectVersion(task, version)
     writeVersion(task, ++version)
     await task.restart()
-    await checkVersion(task, version)
+    await expectVersion(task, version)
   })
 
   it.each(places)(
@@ -79,9 +79,9 @@ export function layerTests(factory: StateBackendFactory): void {
         writeVersion(task, ++version)
       }
       const handle = handleOf(await waiting)
-      await checkVersion(task, version)
+      await expectVersion(task, version)
       await task.restore(handle)
-      await checkVersion(task, frozen)
+      await expectVersion(task, frozen)
     },
   )
 
@@ -101,10 +101,10 @@ export function layerTests(factory: StateBackendFactory): void {
       return taken
     })
     const handles = (await Promise.all(running)).map(handleOf)
-    await checkVersion(task, 6)
+    await expectVersion(task, 6)
     for (const [version, handle] of handles.entries()) {
       await task.restore(handle)
-      await checkVersion(task, version)
+      await expectVersion(task, version)
     }
   })
 
@@ -113,21 +113,21 @@ export function layerTests(factory: StateBackendFactory): void {
     writeVersion(task, 0)
     const before = await task.checkpoint()
     clearAll(task)
-    await checkCleared(task)
+    await expectCleared(task)
     const running = task.snapshot()
-    await checkCleared(task)
+    await expectCleared(task)
     writeVersion(task, 0)
     const after = handleOf(await running)
-    await checkVersion(task, 0)
+    await expectVersion(task, 0)
     clearAll(task)
     await task.checkpoint()
-    await checkCleared(task)
+    await expectCleared(task)
     await evict(task)
-    await checkCleared(task)
+    await expectCleared(task)
     await task.restore(after)
-    await checkCleared(task)
+    await expectCleared(task)
     await task.restore(before)
-    await checkVersion(task, 0)
+    await expectVersion(task, 0)
   })
 }
 
@@ -138,7 +138,7 @@ function clearAll(task: NumberTask): void {
   }
 }
 
-async function checkCleared(task: NumberTask): Promise<void> {
+async function expectCleared(task: NumberTask): Promise<void> {
   const states = statesOf(task)
   for (const key of KEYS) {
     task.backend.setCurrentKey(key)

@@ -4,7 +4,7 @@ import type { StateBackendFactory } from './task.js'
 
 /** Enough for several restores, hundreds of generations and many evictions in a few seconds. */
 const OPERATIONS = 1500
-const RUNS = 3
+const RUNS = 2
 
 export function modelTests(factory: StateBackendFactory): void {
   const given = process.env['STATE_MODEL_SEED']

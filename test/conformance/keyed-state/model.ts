@@ -15,7 +15,16 @@ import {
   type StateDescriptor,
 } from '../../../src/state/state-descriptor.js'
 import type { State } from '../../../src/state/state.js'
-import { Task, collect, evict, handleOf, range, turns, type StateBackendFactory } from './task.js'
+import {
+  Task,
+  collect,
+  evict,
+  sorted,
+  handleOf,
+  range,
+  turns,
+  type StateBackendFactory,
+} from './task.js'
 
 const KEYS = [0, 1, 2, 3, 4]
 const USER_KEYS = 250
@@ -66,6 +75,10 @@ const descriptors = {
     add: (value, all) => [...all.slice(-9), value],
     getResult: (all) => all.join(),
   }),
+}
+
+function expectSame(actual: unknown, expected: unknown): void {
+  expect(actual).toStrictEqual(expected)
 }
 
 class ModelRun {
@@ -142,7 +155,7 @@ class ModelRun {
     const key = this.#pick(KEYS)
     const model = this.#of(key)
     backend.setCurrentKey(key)
-    expect(backend.currentKey).toBe(key)
+    expectSame(backend.currentKey, key)
     switch (this.#below(5)) {
       case 0:
         return this.#accessValue(model)
@@ -157,7 +170,7 @@ class ModelRun {
 
   #accessValue(model: KeyModel): void {
     const state = this.#task.backend.getState(descriptors.value)
-    expect(state.value()).toStrictEqual(model.value)
+    expectSame(state.value(), model.value)
     if (this.#random() < 0.2) {
       state.clear()
       model.value = undefined
@@ -187,7 +200,7 @@ class ModelRun {
       state.add(value)
       model.list = [...model.list, value]
     } else {
-      expect(state.get()).toStrictEqual(model.list)
+      expectSame(state.get(), model.list)
     }
   }
 
@@ -195,8 +208,8 @@ class ModelRun {
     const { backend } = this.#task
     const reducing = backend.getState(descriptors.reducing)
     const aggregating = backend.getState(descriptors.aggregating)
-    expect(reducing.get()).toBe(model.reducing)
-    expect(aggregating.get()).toBe(model.aggregating?.join())
+    expectSame(reducing.get(), model.reducing)
+    expectSame(aggregating.get(), model.aggregating?.join())
     if (this.#random() < 0.1) {
       reducing.clear()
       aggregating.clear()
@@ -215,8 +228,8 @@ class ModelRun {
     const state = this.#task.backend.getState(descriptors.map)
     const userKey = this.#below(USER_KEYS)
     const dice = this.#random()
-    expect(state.get(userKey)).toStrictEqual(model.map.get(userKey))
-    expect(state.contains(userKey)).toBe(model.map.has(userKey))
+    expectSame(state.get(userKey), model.map.get(userKey))
+    expectSame(state.contains(userKey), model.map.has(userKey))
     if (dice < 0.03) {
       state.clear()
       model.map.clear()
@@ -296,15 +309,18 @@ class ModelRun {
     const { backend } = this.#task
     const model = this.#of(key)
     backend.setCurrentKey(key)
-    expect(backend.getState(descriptors.value).value()).toStrictEqual(model.value)
-    expect(backend.getState(descriptors.list).get()).toStrictEqual(model.list)
-    expect(backend.getState(descriptors.reducing).get()).toBe(model.reducing)
-    expect(backend.getState(descriptors.aggregating).get()).toBe(model.aggregating?.join())
+    expectSame(backend.getState(descriptors.value).value(), model.value)
+    expectSame(backend.getState(descriptors.list).get(), model.list)
+    expectSame(backend.getState(descriptors.reducing).get(), model.reducing)
+    expectSame(backend.getState(descriptors.aggregating).get(), model.aggregating?.join())
     const map = backend.getState(descriptors.map)
     const entries = collect(map.entries())
     const isEmpty = map.isEmpty()
-    expect(await entries).toStrictEqual([...model.map].toSorted(([a], [b]) => a - b))
-    expect(await isEmpty).toBe(model.map.size === 0)
+    expectSame(
+      await entries,
+      [...model.map].toSorted(([a], [b]) => a - b),
+    )
+    expectSame(await isEmpty, model.map.size === 0)
   }
 
   async #checkKeys(): Promise<void> {
@@ -317,7 +333,7 @@ class ModelRun {
     ]
     for (const [name, isThere] of has) {
       const expected = KEYS.filter((key) => isThere(this.#of(key)))
-      expect((await collect(backend.getKeys(name))).toSorted(), name).toEqual(expected)
+      expectSame(await sorted(backend.getKeys(name)), expected)
     }
   }
 }

@@ -58,7 +58,7 @@ export function writeVersion(task: NumberTask, version: number): void {
 }
 
 /** Holds everything the task reads against `version`. */
-export async function checkVersion(task: NumberTask, version: number): Promise<void> {
+export async function expectVersion(task: NumberTask, version: number): Promise<void> {
   const states = statesOf(task)
   for (const key of KEYS) {
     task.backend.setCurrentKey(key)
@@ -79,15 +79,19 @@ export async function checkVersion(task: NumberTask, version: number): Promise<v
     expect(states.value.value()).toEqual({ version })
     expect(states.smallList.get()).toEqual(small)
     expect(states.largeList.get()).toEqual(large)
-    for (const i of range(0, SMALL_SIZE)) expect(states.smallMap.get(i)).toBe(smallMap.get(i))
-    for (const i of range(0, SPILLED_SIZE)) expect(states.largeMap.get(i)).toBe(largeMap.get(i))
+    const userKeys = range(0, SPILLED_SIZE)
+    expect(userKeys.map((i) => states.smallMap.get(i))).toEqual(
+      userKeys.map((i) => smallMap.get(i)),
+    )
+    expect(userKeys.map((i) => states.largeMap.get(i))).toEqual(
+      userKeys.map((i) => largeMap.get(i)),
+    )
     expect(states.reducing.get()).toBe(small.join(''))
     expect(states.aggregating.get()).toBe(small.length)
     const sorted = (map: Map<number, string>): [number, string][] =>
       [...map].toSorted(([a], [b]) => a - b)
     const { backend } = task
-    const small_ = collect(states.smallMap.entries())
-    expect(await small_).toEqual(sorted(smallMap))
+    expect(await collect(states.smallMap.entries())).toEqual(sorted(smallMap))
     backend.setCurrentKey(key)
     expect(await collect(states.largeMap.entries())).toEqual(sorted(largeMap))
   }

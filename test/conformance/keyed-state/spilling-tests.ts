@@ -27,7 +27,7 @@ function statesOf({ backend }: NumberTask): {
 }
 
 /** Holds a task's map and list of key 1 against what they must contain, by every way of reading. */
-async function check(
+async function expectContents(
   task: NumberTask,
   entries: ReadonlyMap<number, unknown>,
   elements: readonly unknown[],
@@ -35,7 +35,7 @@ async function check(
   const { map, list } = statesOf(task)
   const sorted = [...entries].toSorted(([a], [b]) => a - b)
   expect(await collect(map.entries())).toEqual(sorted)
-  for (const [userKey, value] of sorted) expect(map.get(userKey)).toEqual(value)
+  expect(sorted.map(([userKey]) => [userKey, map.get(userKey)])).toEqual(sorted)
   expect(map.contains(-1)).toBe(false)
   expect(await map.isEmpty()).toBe(entries.size === 0)
   expect(list.get()).toEqual(elements)
@@ -44,25 +44,24 @@ async function check(
 }
 
 /** Checks now, after a flush, after an eviction, and after a restore. */
-async function checkEverywhere(
+async function expectEverywhere(
   task: NumberTask,
   entries: ReadonlyMap<number, unknown>,
   elements: readonly unknown[],
 ): Promise<void> {
-  await check(task, entries, elements)
+  await expectContents(task, entries, elements)
   await task.checkpoint()
-  await check(task, entries, elements)
+  await expectContents(task, entries, elements)
   await evict(task)
-  await check(task, entries, elements)
+  await expectContents(task, entries, elements)
   await task.restart()
-  await check(task, entries, elements)
+  await expectContents(task, entries, elements)
 }
 
 const limits = [
   PACKED_ENTRIES_MAX - 1,
   PACKED_ENTRIES_MAX,
   PACKED_ENTRIES_MAX + 1,
-  2 * PACKED_ENTRIES_MAX,
   2 * PACKED_ENTRIES_MAX + 1,
   3000,
 ]
@@ -75,10 +74,10 @@ export function spillingTests(factory: StateBackendFactory): void {
     const { map, list } = statesOf(task)
     for (const [userKey, value] of entries) map.put(userKey, value)
     for (const element of elements) list.add(element)
-    await checkEverywhere(task, entries, elements)
+    await expectEverywhere(task, entries, elements)
     statesOf(task).map.putAll(entries)
     statesOf(task).list.update(elements)
-    await checkEverywhere(task, entries, elements)
+    await expectEverywhere(task, entries, elements)
   })
 
   it.each([PACKED_BYTES_MAX - 1000, PACKED_BYTES_MAX, 100_000, 1_000_000])(
@@ -98,11 +97,11 @@ export function spillingTests(factory: StateBackendFactory): void {
       list.addAll([large, 'small', { large }])
       if (task.backend.needsDrain) await task.backend.drain()
       list.add('last')
-      await checkEverywhere(task, entries, [large, 'small', { large }, 'last'])
+      await expectEverywhere(task, entries, [large, 'small', { large }, 'last'])
       statesOf(task).map.remove(1)
       entries.delete(1)
       statesOf(task).list.update(['small', large])
-      await checkEverywhere(task, entries, ['small', large])
+      await expectEverywhere(task, entries, ['small', large])
     },
   )
 
@@ -124,29 +123,29 @@ export function spillingTests(factory: StateBackendFactory): void {
         map.remove(i)
         entries.delete(i)
       }
-      await check(task, entries, elements)
+      await expectContents(task, entries, elements)
       if (round === 1) await evict(task)
       const fresh = statesOf(task)
       fresh.map.clear()
       fresh.list.clear()
       entries.clear()
       elements.length = 0
-      if (round % 3 === 0) await check(task, entries, elements)
+      if (round % 3 === 0) await expectContents(task, entries, elements)
       if (round % 3 === 1) await task.checkpoint()
       statesOf(task).map.put(round, 'again')
       entries.set(round, 'again')
       statesOf(task).list.add('again')
       elements.push('again')
-      await (round === 3 ? checkEverywhere : check)(task, entries, elements)
+      await (round === 3 ? expectEverywhere : expectContents)(task, entries, elements)
     }
-    await checkEverywhere(task, entries, elements)
+    await expectEverywhere(task, entries, elements)
   })
 
   it('grows over many generations, with overwrites, removals and appends between them', async () => {
     await using task = await startNumberTask(factory)
     const entries = new Map<number, unknown>()
     const elements: unknown[] = []
-    for (let generation = 0; generation < 40; generation++) {
+    for (let generation = 0; generation < 20; generation++) {
       const { map, list } = statesOf(task)
       for (const i of range(0, 25)) {
         const userKey = (generation * 17 + i * 3) % 500
@@ -163,7 +162,7 @@ export function spillingTests(factory: StateBackendFactory): void {
       await task.snapshot()
       if (generation % 10 === 9) await evict(task)
     }
-    await checkEverywhere(task, entries, elements)
+    await expectEverywhere(task, entries, elements)
   })
 
   it('a spilled map that was emptied entry by entry is empty everywhere', async () => {
@@ -172,9 +171,9 @@ export function spillingTests(factory: StateBackendFactory): void {
     await task.checkpoint()
     await evict(task)
     for (const i of range(0, 300)) statesOf(task).map.remove(i)
-    await checkEverywhere(task, new Map(), [])
+    await expectEverywhere(task, new Map(), [])
     statesOf(task).map.put(3, 'again')
-    await checkEverywhere(task, new Map([[3, 'again']]), [])
+    await expectEverywhere(task, new Map([[3, 'again']]), [])
   })
 
   it('an epoch is never used again, also after walking back to an older checkpoint', async () => {
@@ -190,10 +189,10 @@ export function spillingTests(factory: StateBackendFactory): void {
       map.putAll(range(100, 400).map((i) => [i, text]))
       list.addAll(range(0, 200))
       const expected = new Map(range(100, 400).map((i) => [i, text]))
-      await checkEverywhere(task, expected, range(0, 200))
+      await expectEverywhere(task, expected, range(0, 200))
     }
     await task.restore(first)
-    await check(task, new Map(range(0, 300).map((i) => [i, 'first'])), range(0, 300))
+    await expectContents(task, new Map(range(0, 300).map((i) => [i, 'first'])), range(0, 300))
   })
 
   it('entries of a cleared map or list are removed from the store in the end', async () => {
@@ -217,7 +216,7 @@ export function spillingTests(factory: StateBackendFactory): void {
       left = (await liveEntries(task.storage, full)).length
     }
     expect(left).toBe(1)
-    await check(task, new Map([[1, 'left']]), [])
+    await expectContents(task, new Map([[1, 'left']]), [])
   })
 
   it('a sweep that a restore cut short goes on after it', async () => {
@@ -227,7 +226,7 @@ export function spillingTests(factory: StateBackendFactory): void {
     statesOf(task).map.clear()
     statesOf(task).map.put(1, 'left')
     await task.restart()
-    await check(task, new Map([[1, 'left']]), [])
+    await expectContents(task, new Map([[1, 'left']]), [])
     let left = Infinity
     for (let attempt = 0; attempt < 50 && left > 1; attempt++) {
       statesOf(task).map.put(1, 'left')
@@ -237,6 +236,6 @@ export function spillingTests(factory: StateBackendFactory): void {
       left = (await liveEntries(task.storage, full)).length
     }
     expect(left).toBe(1)
-    await check(task, new Map([[1, 'left']]), [])
+    await expectContents(task, new Map([[1, 'left']]), [])
   })
 }

@@ -21,11 +21,11 @@ import { valueState } from '../../../src/state/state-descriptor.js'
 import { CheckpointStorage } from '../../../src/storage/checkpoint-storage.js'
 import { MemoryObjectStore } from '../../../src/storage/memory-object-store.js'
 
-/** The smallest budget there is: 3 MiB of write buffer, 2.25 MiB of read cache. */
+/** The smallest budget there is: between 2 and 4 MiB each for the write buffer and the read cache. */
 export const SMALL_MEMORY_BYTES: number = 8 * 2 ** 20
 /** More than the read cache of `SMALL_MEMORY_BYTES` holds, in values of `FILLER_TEXT`. */
-const FILLER_COUNT = 300
-const FILLER_TEXT = 'x'.repeat(10_000)
+const FILLER_COUNT = 30
+const FILLER_TEXT = 'x'.repeat(100_000)
 const MAX_PARALLELISM = 16
 
 export interface StateBackendFactoryOptions {
@@ -140,8 +140,21 @@ export function handleOf(result: SnapshotResult): IncrementalRemoteKeyedStateHan
   return jobManagerOwnedSnapshot
 }
 
-/** Pushes everything else out of the read cache, under a key and a state that nothing else uses. */
-export async function evict({ backend }: NumberTask): Promise<void> {
+/**
+ * Pushes everything else out of the write buffer and the read cache, with values under keys and a state that nothing else uses. Takes
+ * a snapshot, so no scan may be in progress.
+ */
+export async function evict(task: NumberTask): Promise<void> {
+  await fill(task)
+  await task.snapshot()
+}
+
+/** As `evict`, by the weight of writes alone. */
+export async function evictDuringScan(task: NumberTask): Promise<void> {
+  for (let i = 0; i < 3; i++) await fill(task)
+}
+
+async function fill({ backend }: NumberTask): Promise<void> {
   const filler = backend.getState(valueState<string>('filler'))
   for (let i = 0; i < FILLER_COUNT; i++) {
     if (backend.needsDrain) await backend.drain()
@@ -154,6 +167,11 @@ export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = []
   for await (const item of items) all.push(item)
   return all
+}
+
+/** Numbers, ascending. */
+export async function sorted(numbers: AsyncIterable<number>): Promise<number[]> {
+  return (await collect(numbers)).toSorted((a, b) => a - b)
 }
 
 /** Lets flushes, folds and sweeps that are under way go on. */
