@@ -49,7 +49,7 @@ export function writeHandle(writer: ByteWriter, handle: BlockHandle): void {
   writer.writeVarint(handle.size)
 }
 
-export function readHandle(reader: ByteReader): BlockHandle {
+function readHandle(reader: ByteReader): BlockHandle {
   return { offset: reader.readVarint(), size: reader.readVarint() }
 }
 

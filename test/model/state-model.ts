@@ -6,7 +6,7 @@ import type { SeededRandom } from '../support/random.js'
 import { collect, type Backend, type TaskStates } from '../support/state-task.js'
 
 /** Enough for a map and a list to spill, few enough to be rewritten all the time. */
-export const KEYS = 60
+const KEYS = 60
 const USER_KEYS = 300
 
 export interface StateModel {

@@ -164,7 +164,7 @@ class RescaledJob {
   }
 
   /** Every row is in exactly one task, and the union of the tasks is the model. */
-  async check(): Promise<void> {
+  async expectModel(): Promise<void> {
     const keys = await Promise.all(
       this.tasks.map(({ backend }) => collect(backend.getKeys('value'))),
     )
@@ -183,7 +183,7 @@ class RescaledJob {
   }
 
   /** No table that a handle names holds a key outside the handle's range. */
-  async checkTables(): Promise<void> {
+  async expectTablesInRange(): Promise<void> {
     const directory = temporaryDirectory()
     for (const [taskIndex, handle] of this.handles.entries()) {
       for (const [index, table] of handle.sharedState.entries()) {
@@ -232,12 +232,12 @@ describe('rescaling', () => {
       const { random } = job
       for (let round = 0; round < ROUNDS; round++) {
         await job.restart(randomRanges(random))
-        await job.check()
+        await job.expectModel()
         for (let checkpoints = 1 + random.below(3); checkpoints > 0; checkpoints--) {
           for (let writes = random.below(150); writes > 0; writes--) job.write()
           await job.checkpoint(checkpoints === 1 || random.chance(0.7))
         }
-        if (round % SCAN_EVERY === 0) await job.checkTables()
+        if (round % SCAN_EVERY === 0) await job.expectTablesInRange()
       }
     },
     240_000,
@@ -264,12 +264,12 @@ describe('rescaling', () => {
       }
     }
     await job.checkpoint(true)
-    await job.checkTables()
+    await job.expectTablesInRange()
     await job.restart(whole)
-    await job.check()
+    await job.expectModel()
     await job.checkpoint(true)
     await job.restart(halves)
-    await job.check()
+    await job.expectModel()
   })
 })
 

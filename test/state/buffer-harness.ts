@@ -31,7 +31,7 @@ import type { Buckets, StateTable } from '../../src/store/state-table.js'
 import { sweepRecordKey } from '../../src/store/sweeper.js'
 import { WriteBuffer, type Generation } from '../../src/store/write-buffer.js'
 
-export const KEY_GROUPS = 4
+const KEY_GROUPS = 4
 
 export interface HarnessOptions<K> {
   readonly keySerializer: KeySerializer<K>

@@ -47,7 +47,7 @@ describe.skipIf(!existsSync(FULL))('S6 on a full disk', () => {
   it.each([
     ['log', logFileName],
     ['table', tableFileName],
-  ])('S6: a %s that cannot be written is DISK_FULL, for good', async (_, fileName) => {
+  ])('S6: a %s that cannot be written is DISK_FULL, for good', async (_what, fileName) => {
     const task = await StateTask.start()
     await task.put(0, 100, (key) => `value ${key}`)
     const { handle } = await task.checkpoint()
@@ -56,9 +56,9 @@ describe.skipIf(!existsSync(FULL))('S6 on a full disk', () => {
     const error = await writeUntilFailure(task)
     expect(error).toMatchObject({ code: 'DISK_FULL', kind: 'unavailable' })
     const { backend, states } = task
-    expect(() => backend.setCurrentKey(1)).toThrow(error as Error)
-    expect(() => states.value.value()).toThrow(error as Error)
-    expect(() => states.value.update('late')).toThrow(error as Error)
+    expect(() => backend.setCurrentKey(1)).toThrow(error)
+    expect(() => states.value.value()).toThrow(error)
+    expect(() => states.value.update('late')).toThrow(error)
     expect(await rejection(backend.drain())).toBe(error)
     expect(await rejection(task.snapshot())).toBe(error)
     await backend.close()

@@ -57,7 +57,7 @@ try {
 } catch (error) {
   codes.push(codeOf(error))
 }
-const attempts = [
+const attempts: (() => unknown)[] = [
   () => backend.setCurrentKey(1),
   () => value.value(),
   () => value.update('late'),

@@ -1,0 +1,96 @@
+/** A rebase links LevelDB's own tables while compactions remove them: it starts again, and gives up in good order. */
+import { describe, expect, it, vi } from 'vitest'
+import { CheckpointOptions } from '../../src/checkpoint/checkpoint-options.js'
+import { rejection, StateTask } from '../support/state-task.js'
+
+/** How many of the next links out of the database fail, and with which error. */
+const links = vi.hoisted(() => ({ failing: 0, code: 'ENOENT', failed: 0 }))
+
+vi.mock('node:fs', async (original) => {
+  const fs = await original<typeof import('node:fs')>()
+  const linkSync = (from: string, to: string): void => {
+    if (to.includes('/capture-') && links.failing > 0) {
+      links.failing--
+      links.failed++
+      throw Object.assign(new Error(`${links.code}: link '${from}'`), { code: links.code })
+    }
+    fs.linkSync(from, to)
+  }
+  return { ...fs, linkSync }
+})
+
+const REBASE = { smallStateBytes: 0, deltaFractionMax: 0, deltaCountMax: 3 }
+const KEYS = 1000
+const text = (round: number) => (key: number) => `${round} of ${key} `.repeat(100)
+
+/** A task whose next checkpoint is a rebase, with tables to link. */
+async function start(): Promise<StateTask> {
+  const task = await StateTask.start({ policy: REBASE })
+  for (let round = 0; round < 3; round++) {
+    await task.put(0, KEYS, text(round))
+    await task.checkpoint()
+  }
+  await task.put(0, 10, text(9))
+  links.failed = 0
+  links.code = 'ENOENT'
+  return task
+}
+
+async function expectState(task: StateTask): Promise<void> {
+  expect(task.values(9, 11)).toEqual([text(9)(9), text(2)(10)])
+}
+
+describe('a rebase whose links fail', () => {
+  it('starts again, up to fifteen times', async () => {
+    const task = await start()
+    links.failing = 15
+    const { kind, handle } = await task.checkpoint()
+    expect(kind).toBe('rebase')
+    expect(links.failed).toBe(15)
+    await task.restore(handle)
+    await expectState(task)
+  })
+
+  it('falls back to a delta, and bounds the count of deltas all the same', async () => {
+    const task = await start()
+    links.failing = Infinity
+    for (let round = 0; round < 8; round++) {
+      await task.put(0, 10, text(9))
+      const { kind, handle } = await task.checkpoint()
+      expect(['delta', 'merge']).toContain(kind)
+      const deltas = handle.sharedState.filter(({ role }) => role === 'delta')
+      expect(deltas.length).toBeLessThanOrEqual(REBASE.deltaCountMax)
+    }
+    links.failing = 0
+    expect(links.failed).toBe(8 * 16)
+    const { handle } = await task.checkpoint()
+    await task.restore(handle)
+    await expectState(task)
+  })
+
+  it('leaves no folder, and a savepoint that cannot be had is CHECKPOINT_FAILED', async () => {
+    const task = await start()
+    const before = task.localTables()
+    links.failing = Infinity
+    const error = await rejection(task.snapshot(CheckpointOptions.savepoint()))
+    links.failing = 0
+    expect(error).toMatchObject({ code: 'CHECKPOINT_FAILED', kind: 'unavailable' })
+    const made = task.localTables().filter((name) => !before.includes(name))
+    expect(made.filter((name) => name.startsWith('capture-'))).toEqual([])
+    const { handle } = await task.checkpoint()
+    await task.restore(handle)
+    await expectState(task)
+  })
+
+  it.each([
+    ['ENOSPC', 'DISK_FULL'],
+    ['EMLINK', 'STORE_FAILED'],
+  ])('%s is %s for the snapshot alone', async (code, expected) => {
+    const task = await start()
+    Object.assign(links, { failing: 1, code })
+    expect(await rejection(task.snapshot())).toMatchObject({ code: expected })
+    const { handle } = await task.checkpoint()
+    await task.restore(handle)
+    await expectState(task)
+  })
+})
