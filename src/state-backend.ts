@@ -29,8 +29,9 @@ export interface KeyedStateBackendOptions<K> {
 
 export interface StateBackend {
   /**
-   * Creates the keyed state of one task, restored from `stateHandles`. Rejects with `INVALID_ARGUMENT`; `RESTORE_MISMATCH` when the
-   * handles are of another range, key type or maximum parallelism; `OBJECT_MISSING` or `OBJECT_DAMAGED` when state is gone or was
+   * Creates the keyed state of one task, restored from whatever part of `stateHandles` lies in its range; empty where nothing does.
+   * Rejects with `INVALID_ARGUMENT`; `RESTORE_MISMATCH` when the handles overlap each other, or are of another key type or maximum
+   * parallelism; `OBJECT_MISSING` or `OBJECT_DAMAGED` when state is gone or was
    * altered; `DIRECTORY_NOT_WRITABLE`, `DIRECTORY_NOT_EMPTY`, `DIRECTORY_IN_USE` or `DISK_FULL` for the local directory. Nothing is left
    * behind by a failure.
    */

@@ -23,14 +23,21 @@ export interface KilledRun {
 
 export class KilledRunner {
   readonly #settings: JobSettings
+  readonly #restoreParallelism: number
   readonly #temporaryDirectory: string
   readonly #report: Report
   readonly #checkpoints: CompletedSummary[] = []
   #process: JobProcess | undefined
   #interrupted = false
 
-  constructor(settings: JobSettings, temporaryDirectory: string, report: Report) {
+  constructor(
+    settings: JobSettings,
+    restoreParallelism: number,
+    temporaryDirectory: string,
+    report: Report,
+  ) {
     this.#settings = settings
+    this.#restoreParallelism = restoreParallelism
     this.#temporaryDirectory = temporaryDirectory
     this.#report = report
   }
@@ -61,7 +68,7 @@ export class KilledRunner {
     let processed = 0
     let startMs = 0
     let endMs = 0
-    const ended = await this.#start((message, process) => {
+    const ended = await this.#start(this.#settings, (message, process) => {
       if (message.type === 'started') startMs = performance.now()
       if (message.type === 'progress') processed = message.records
       if (message.type === 'processed') processed = this.#settings.records
@@ -82,13 +89,16 @@ export class KilledRunner {
     let restoredAtRecord = 0
     let startMs = 0
     let milliseconds = 0
-    await this.#start((message) => {
+    const settings = { ...this.#settings, parallelism: this.#restoreParallelism }
+    await this.#start(settings, (message) => {
       if (message.type === 'started') {
         startMs = performance.now()
         restoredFromCheckpoint = message.restoredCheckpointId
         restoredAtRecord = message.records
         const flight = whole(restoredAtRecord)
-        this.#report.line(`restored from checkpoint ${restoredFromCheckpoint}, at flight ${flight}`)
+        this.#report.line(
+          `restored from checkpoint ${restoredFromCheckpoint}, at flight ${flight}, parallelism ${this.#restoreParallelism}`,
+        )
       }
       if (message.type === 'processed') {
         milliseconds = performance.now() - startMs
@@ -100,9 +110,10 @@ export class KilledRunner {
   }
 
   async #start(
+    settings: JobSettings,
     onMessage: (message: JobMessage, process: JobProcess) => void,
   ): Promise<'finished' | 'killed'> {
-    const started = startJobProcess(this.#settings, this.#temporaryDirectory, (message) => {
+    const started = startJobProcess(settings, this.#temporaryDirectory, (message) => {
       if (message.type === 'progress') this.#report.progress(message.records)
       if (message.type === 'checkpoint') this.#checkpoint(message.event)
       onMessage(message, started)

@@ -35,7 +35,7 @@ async function main(): Promise<number> {
 }
 
 async function runJob(options: FlightsOptions, temporaryDirectory: string): Promise<number> {
-  const { records, parallelism, stateBackend, checkpointDirectory } = options
+  const { records, parallelism, restoreParallelism, stateBackend, checkpointDirectory } = options
   const checkpoints = resolve(checkpointDirectory ?? join(temporaryDirectory, 'checkpoints'))
   // A run is a job of its own, so that an earlier one in the same directory is neither continued nor touched.
   const jobId = `flights-${new Date().toISOString().replaceAll(/[-:]/g, '').replace('.', '-')}`
@@ -54,6 +54,7 @@ async function runJob(options: FlightsOptions, temporaryDirectory: string): Prom
       ),
       reportEveryRecords: Math.min(REPORT_EVERY_RECORDS, Math.floor(records / CHECKPOINTS_MIN)),
     },
+    restoreParallelism,
     temporaryDirectory,
     report,
   )

@@ -10,6 +10,8 @@ const PARALLELISM_MAX = 32
 export interface FlightsOptions {
   readonly records: number
   readonly parallelism: number
+  /** Of the second process. */
+  readonly restoreParallelism: number
   readonly stateBackend: StateBackendName
   /** `undefined` for a temporary directory. */
   readonly checkpointDirectory: string | undefined
@@ -26,6 +28,7 @@ completed checkpoint, and compares every value with a plain computation over the
 Options:
   --records N              read only the first N flights, ${RECORDS_MIN} to ${FLIGHTS_MAX} (default: all)
   --parallelism N          subtasks, each with a keyed state backend of its own, 1 to ${PARALLELISM_MAX} (default: 2)
+  --restore-parallelism N  the same after the restore (default: one more)
   --state-backend NAME     ${stateBackendNames.join(' or ')} (default: leveldb)
   --checkpoint-dir DIR     where checkpoints go, kept at the end (default: a temporary directory, removed at the end)
   --json                   print one JSON object as the last line
@@ -38,9 +41,15 @@ export class UsageError extends Error {}
 
 export function parseOptions(args: readonly string[]): FlightsOptions {
   const values = parse(args)
+  const parallelism = integer('parallelism', values.parallelism, 1, PARALLELISM_MAX)
+  const restoreParallelism = values['restore-parallelism']
   return {
     records: integer('records', values.records, RECORDS_MIN, FLIGHTS_MAX),
-    parallelism: integer('parallelism', values.parallelism, 1, PARALLELISM_MAX),
+    parallelism,
+    restoreParallelism:
+      restoreParallelism === undefined
+        ? parallelism + (parallelism < PARALLELISM_MAX ? 1 : -1)
+        : integer('restore-parallelism', restoreParallelism, 1, PARALLELISM_MAX),
     stateBackend: stateBackendName(values['state-backend']),
     checkpointDirectory: directory(values['checkpoint-dir']),
     json: values.json,
@@ -55,6 +64,7 @@ function parse(args: readonly string[]) {
       options: {
         records: { type: 'string', default: String(FLIGHTS_MAX) },
         parallelism: { type: 'string', default: '2' },
+        'restore-parallelism': { type: 'string' },
         'state-backend': { type: 'string', default: 'leveldb' },
         'checkpoint-dir': { type: 'string' },
         json: { type: 'boolean', default: false },

@@ -5,7 +5,7 @@ import { SeededRandom } from '../support/random.js'
 
 const numbers: Sorting<number> = {
   compare: (a, b) => a - b,
-  sort: (run) => run.sort((a, b) => a - b),
+  sort: (items) => items.sort((a, b) => a - b),
 }
 
 /** The sorted items, and how often the sort paused. */

@@ -20,7 +20,7 @@ import { spillingTests } from './keyed-state/spilling-tests.js'
 import type { StateBackendFactory } from './keyed-state/task.js'
 import { valueTests } from './keyed-state/value-tests.js'
 
-export type { StateBackendFactory, StateBackendFactoryOptions } from './keyed-state/task.js'
+export type { StateBackendFactory } from './keyed-state/task.js'
 
 const parts: [string, (factory: StateBackendFactory) => void][] = [
   ['ValueState', valueTests],

@@ -38,14 +38,15 @@ const RECORDS = 60_000
 
 describe('the main job', () => {
   it.each([
-    ['leveldb', 2],
-    ['hashmap', 3],
+    ['leveldb', 2, 3],
+    ['hashmap', 3, 1],
   ])(
-    'with %s and parallelism %i is killed, comes back and is identical',
-    async (stateBackend, parallelism) => {
+    'with %s and parallelism %i is killed, comes back with %i and is identical',
+    async (stateBackend, parallelism, restoreParallelism) => {
       const { code, out, err, temporary } = await runMainJob(
         `--records=${RECORDS}`,
         `--parallelism=${parallelism}`,
+        `--restore-parallelism=${restoreParallelism}`,
         `--state-backend=${stateBackend}`,
         '--json',
       )
@@ -130,6 +131,7 @@ describe('the main job', () => {
     ['--records'],
     ['--parallelism', '2.5'],
     ['--parallelism', '33'],
+    ['--restore-parallelism', '0'],
     ['--checkpoint-dir', ''],
     ['--fast'],
     ['flights'],

@@ -41,8 +41,8 @@ const unit = fc.nat(999).map((part) => part / 1000)
 const cuts = fc.record({
   from: unit,
   to: unit,
-  left: fc.option(sizes, { nil: undefined, freq: 1 }),
-  right: fc.option(sizes, { nil: undefined, freq: 1 }),
+  left: fc.option(sizes, { nil: undefined, freq: 2 }),
+  right: fc.option(sizes, { nil: undefined, freq: 2 }),
 })
 const tables = fc.array(sizes, { minLength: 1, maxLength: 40 }).map(endToEnd)
 
