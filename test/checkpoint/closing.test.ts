@@ -3,6 +3,7 @@ import { readdirSync } from 'node:fs'
 import { setImmediate as turn } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { CheckpointOptions } from '../../src/checkpoint/checkpoint-options.js'
+import { StateBackendError } from '../../src/errors.js'
 import {
   namedObjects,
   handleOf,
@@ -86,8 +87,10 @@ describe.each<BackendKind>(['leveldb', 'hashmap'])('closing, %s', (kind) => {
       const draining = task.backend.drain().catch((error: unknown) => error)
       await task.backend.close()
       const outcome = await draining
-      if (outcome !== undefined) expect(outcome).toMatchObject({ code: 'BACKEND_CLOSED' })
-      if (kind === 'leveldb') expect(readdirSync(task.directory)).toEqual([])
+      // The drain may have been done before the close.
+      const code = outcome instanceof StateBackendError ? outcome.code : outcome
+      expect([undefined, 'BACKEND_CLOSED']).toContain(code)
+      expect(kind === 'leveldb' ? readdirSync(task.directory) : []).toEqual([])
     }
   })
 

@@ -64,7 +64,7 @@ describe('LocalDeltas', () => {
   it('a file that is gone already is no failure', () => {
     const deltas = new LocalDeltas()
     deltas.track(join(temporaryDirectory(), 'never-made.ldb'))
-    deltas.sweep([])
+    expect(() => deltas.sweep([])).not.toThrow()
   })
 
   it('takes back deltas of a checkpoint that cannot be built on, before all others', () => {

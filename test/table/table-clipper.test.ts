@@ -747,6 +747,8 @@ describe('a clip that fails', () => {
           signal,
         }),
       ).rejects.toMatchObject({ code: 'SNAPSHOT_ABORTED' })
+      // Nothing goes on once it is aborted.
+      expect(stopped.turns).toBe(abortAt)
       expect(readdirSync(directory)).toEqual(['source.ldb'])
     }
   })
