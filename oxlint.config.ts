@@ -145,7 +145,10 @@ export default defineConfig({
     {
       files: ['test/**'],
       rules: {
-        'vitest/expect-expect': ['error', { assertFunctionNames: ['expect*', 'fc.assert', '*.expect*'] }],
+        'vitest/expect-expect': [
+          'error',
+          { assertFunctionNames: ['expect*', 'fc.assert', '*.expect*'] },
+        ],
         // Models and harnesses hold what several tests expect.
         'vitest/no-standalone-expect': 'off',
         // vi.mock is typed by import('...').

@@ -50,8 +50,6 @@ export interface ClippedTable {
   largest: Buffer
 }
 
-export type ClipOptions = ClipPacing
-
 /** What is left of a block; its first and last internal keys. */
 interface Cut {
   block: KeptBlock
@@ -71,7 +69,7 @@ export async function clipTable(
   sourcePath: string,
   targetPath: string,
   range: ClipRange,
-  options: ClipOptions,
+  options: ClipPacing,
 ): Promise<ClippedTable | undefined> {
   throwIfAborted(options.signal)
   const source = TableBlocks.open(sourcePath, true)

@@ -43,6 +43,8 @@ describe.each<BackendKind>(['leveldb', 'hashmap'])('closing, %s', (kind) => {
           return undefined
         }
         const outcome = await task.snapshot().catch((error: unknown) => error)
+        clock.onTurn = undefined
+        task.objects.heal()
         await (closing ?? task.backend.close())
         if (outcome instanceof Error) {
           closedInTime++
