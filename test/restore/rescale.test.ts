@@ -25,6 +25,7 @@ import {
   temporaryDirectory,
   throughJSON,
   type Backend,
+  type BackendKind,
   type Handle,
   type TaskStates,
 } from '../support/state-task.js'
@@ -75,10 +76,10 @@ class RescaledJob {
   }
 
   /** Ends all tasks and starts others over `ranges`, from the last completed checkpoint. */
-  async restart(ranges: readonly KeyGroupRange[]): Promise<void> {
+  async restart(ranges: readonly KeyGroupRange[], only?: BackendKind): Promise<void> {
     await this.close()
     for (const keyGroupRange of ranges) {
-      const kind = this.random.chance(0.75) ? 'leveldb' : 'hashmap'
+      const kind = only ?? (this.random.chance(0.75) ? 'leveldb' : 'hashmap')
       const backend = await stateBackendOf(kind, temporaryDirectory(), {
         policy: this.#policy,
       }).createKeyedStateBackend({
@@ -270,6 +271,26 @@ describe('rescaling', () => {
     await job.checkpoint(true)
     await job.restart(halves)
     await job.expectModel()
+  })
+})
+
+describe('an in-memory backend', () => {
+  it('never takes a new table for a restored one of the same number, where a clip left none', async () => {
+    job = new RescaledJob(5, { smallStateBytes: 500 })
+    const middle = KeyGroupRange.of(20, 40)
+    await job.restart([KeyGroupRange.of(0, 76)], 'leveldb')
+    const keys = Array.from({ length: KEYS }, (_, key) => key)
+    const within = keys.filter((key) => middle.contains(groupOf(key)))
+    // The first table has keys on both sides of the range and none in it; the second is all in it.
+    for (const key of keys) if (!within.includes(key)) job.at(key).value.update('x')
+    await job.checkpoint(true)
+    for (const key of within.slice(0, 3)) job.at(key).value.update('first')
+    await job.checkpoint(true)
+    await job.restart([middle], 'hashmap')
+    for (const key of within) job.at(key).value.update('second')
+    await job.checkpoint(true)
+    await job.restart([middle], 'hashmap')
+    expect(within.map((key) => job?.at(key).value.value())).toEqual(within.map(() => 'second'))
   })
 })
 
