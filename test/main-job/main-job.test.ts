@@ -85,7 +85,8 @@ describe('the main job', () => {
       }
       // The second process takes over where the checkpoint is: at or before the kill, at a barrier.
       const restored = out.find((line) => line.startsWith('restored from checkpoint'))
-      const flight = Number(/at flight ([\d,]+)$/.exec(restored ?? '')?.[1]?.replaceAll(',', ''))
+      const flight = Number(/at flight ([\d,]+), /.exec(restored ?? '')?.[1]?.replaceAll(',', ''))
+      expect(restored).toMatch(new RegExp(`, parallelism ${restoreParallelism}$`))
       expect(flight).toBeGreaterThan(0)
       expect(flight).toBeLessThanOrEqual(result['killedAtRecord'] ?? 0)
       expect(flight).toBe((result['restoredFromCheckpoint'] ?? 0) * (RECORDS / 12))
