@@ -1,12 +1,14 @@
 /**
  * Lint: type-aware correctness, the borders between the folders of src, and no ambient time, chance or world in src.
  *
- * B1 A folder of src imports `errors.ts`, `common` and the folders listed for it in `mayImport`; host alone imports
- *    anything of src.
+ * B1 A folder of src imports `errors.ts`, `common` and the folders listed for it in `mayImport`; host and cli
+ *    alone import anything of src.
  * B2 Only src/store/leveldb-store.ts imports classic-level, so that the rules that keep LevelDB honest have one home.
  * B3 src imports neither test nor bench.
  * B4 src is handed its time, timers, chance and environment; src/common/clock.ts and random.ts hold the real ones.
  *    Unique names (`randomUUID`) are not chance: nothing is decided by their value.
+ * B5 Only src/storage/s3 imports the SDK of S3, an optional dependency; src/s3.ts leads there, and src/cli/open-s3.ts when
+ *    it is asked to.
  *
  * An override replaces the options of a rule as a whole: a file's last matching border states all its restrictions.
  * Run through tsx (`npm run lint`), since oxlint itself reads a TypeScript configuration only from Node 22.18.
@@ -37,6 +39,11 @@ const classicLevel: Pattern = {
   group: ['classic-level'],
   message: `B2: only ${levelDBStore} imports classic-level; use the KeyValueStore contract.`,
 }
+const s3: Pattern = {
+  group: ['@aws-sdk/**', '**/s3/**'],
+  message:
+    'B5: only src/s3.ts leads to src/storage/s3, which needs a package that may not be installed.',
+}
 const ambientModules: Pattern[] = [
   {
     group: ['timers', 'timers/promises', 'node:timers', 'node:timers/promises'],
@@ -59,13 +66,26 @@ function border(files: string[], patterns: Pattern[]): OxlintOverride {
 }
 
 const borders = [
-  border(['src/*.ts'], [outsideSrc, classicLevel, ...ambientModules]),
+  border(['src/*.ts'], [outsideSrc, classicLevel, s3, ...ambientModules]),
   ...Object.keys(mayImport).map((folder) =>
-    border([`src/${folder}/**`], [outsideFolder(folder), classicLevel, ...ambientModules]),
+    border([`src/${folder}/**`], [outsideFolder(folder), classicLevel, s3, ...ambientModules]),
   ),
   border(
-    ['src/host/**'],
-    [{ ...outsideSrc, group: ['../../**'] }, classicLevel, ...ambientModules],
+    ['src/host/**', 'src/cli/**'],
+    [{ ...outsideSrc, group: ['../../**'] }, classicLevel, s3, ...ambientModules],
+  ),
+  border(['src/s3.ts'], [outsideSrc, classicLevel, ...ambientModules]),
+  border(['src/cli/open-s3.ts'], [classicLevel, ...ambientModules]),
+  border(
+    ['src/storage/s3/**'],
+    [
+      {
+        group: ['../../**', '!../../errors.js', '!../../common/**', '../../../**'],
+        message: 'B1, B3: storage imports only errors.ts, common.',
+      },
+      classicLevel,
+      ...ambientModules,
+    ],
   ),
   border([levelDBStore], [outsideFolder('store'), ...ambientModules]),
   border(ambientFiles, [outsideFolder('common'), classicLevel]),

@@ -6,6 +6,7 @@ import { Buffer } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import { assert } from '../common/assert.js'
 import { StateBackendError } from '../errors.js'
+import { METADATA_NAME } from './metadata-object.js'
 import { checkedChunks } from './object-body.js'
 import type { ObjectBody, ObjectStore } from './object-store.js'
 import type { StreamStateHandle } from './stream-state-handle.js'
@@ -55,25 +56,33 @@ export interface CheckpointStreamFactory {
   discard(handles: readonly StreamStateHandle[]): Promise<void>
 }
 
+/** Where an attempt's state goes. */
+export interface CheckpointTarget {
+  /** The attempt's, in the names of its objects: nobody deletes what belongs to a later one (C6). Default 0. */
+  readonly epoch?: number | undefined
+  /** Of a savepoint, which keeps all its state in it: a key prefix without a '/' at its end. */
+  readonly savepointFolder?: string | undefined
+}
+
+export interface CheckpointStreamWriterOptions {
+  readonly checkpointId: number
+  readonly objectStore: ObjectStore
+  readonly inlineThresholdBytes: number
+  /** Each call gives another name. */
+  readonly newName: () => string
+  /** What locations are relative to. Empty, or ends in '/'. */
+  readonly root: string
+  /** Relative to `root`, empty or ending in '/', by scope. */
+  readonly folders: Readonly<Record<CheckpointedStateScope, string>>
+}
+
 export class CheckpointStreamWriter implements CheckpointStreamFactory {
   readonly checkpointId: number
-  readonly #objectStore: ObjectStore
-  readonly #jobFolder: string
-  readonly #inlineThresholdBytes: number
-  readonly #randomId: () => string
+  readonly #options: CheckpointStreamWriterOptions
 
-  constructor(options: {
-    checkpointId: number
-    objectStore: ObjectStore
-    jobFolder: string
-    inlineThresholdBytes: number
-    randomId: () => string
-  }) {
+  constructor(options: CheckpointStreamWriterOptions) {
     this.checkpointId = options.checkpointId
-    this.#objectStore = options.objectStore
-    this.#jobFolder = options.jobFolder
-    this.#inlineThresholdBytes = options.inlineThresholdBytes
-    this.#randomId = options.randomId
+    this.#options = options
   }
 
   async write(
@@ -83,17 +92,18 @@ export class CheckpointStreamWriter implements CheckpointStreamFactory {
   ): Promise<StreamStateHandle> {
     const location = this.#newLocation(scope, options.name)
     const hashed = new HashedBody(location, body, options.expectedSha256)
-    if (body.sizeBytes <= this.#inlineThresholdBytes) {
+    const { inlineThresholdBytes, objectStore, root } = this.#options
+    if (body.sizeBytes <= inlineThresholdBytes) {
       return this.#inline(location, hashed, options.signal)
     }
-    const key = this.#jobFolder + location
+    const key = root + location
     try {
-      await this.#objectStore.put(key, hashed, { signal: options.signal })
+      await objectStore.put(key, hashed, { signal: options.signal })
       return { kind: 'object', location, sizeBytes: body.sizeBytes, sha256: hashed.sha256 }
     } catch (error) {
       // When only the answer was lost the object is there, under a name nobody knows. A second
       // failure leaves it so.
-      await this.#objectStore.delete([key]).catch(() => undefined)
+      await objectStore.delete([key]).catch(() => undefined)
       throw error
     }
   }
@@ -116,31 +126,27 @@ export class CheckpointStreamWriter implements CheckpointStreamFactory {
         `${JSON.stringify(name)} cannot end an object's name. Use 1 to 16 letters or digits, such as 'ldb'.`,
       )
     }
-    const unique = this.#randomId() + (name === undefined ? '' : `.${name}`)
-    return this.#folderOf(scope) + unique
-  }
-
-  #folderOf(scope: CheckpointedStateScope): string {
-    return scope === CheckpointedStateScope.Shared ? 'shared/' : `chk-${this.checkpointId}/`
+    const { folders, newName } = this.#options
+    return folders[scope] + newName() + (name === undefined ? '' : `.${name}`)
   }
 
   async discard(handles: readonly StreamStateHandle[]): Promise<void> {
     const locations = handles.flatMap((handle) => (handle.kind === 'object' ? handle.location : []))
     for (const location of locations) this.#assertWritten(location)
     if (locations.length === 0) return
-    await this.#objectStore.delete(locations.map((location) => this.#jobFolder + location))
+    const { objectStore, root } = this.#options
+    await objectStore.delete(locations.map((location) => root + location))
   }
 
   /** Never another checkpoint's state, and never `_metadata`, which an attempt does not own. */
   #assertWritten(location: string): void {
-    const folder = location.slice(0, location.lastIndexOf('/') + 1)
-    const ours = [CheckpointedStateScope.Exclusive, CheckpointedStateScope.Shared]
-      .map((scope) => this.#folderOf(scope))
-      .includes(folder)
-    assert(ours && !location.endsWith('/_metadata'), 'an attempt discards only what it wrote', {
-      checkpointId: this.checkpointId,
-      location,
-    })
+    const nameAt = location.lastIndexOf('/') + 1
+    const ours = Object.values(this.#options.folders).includes(location.slice(0, nameAt))
+    assert(
+      ours && location.slice(nameAt) !== METADATA_NAME,
+      'an attempt discards only what it wrote',
+      { checkpointId: this.checkpointId, location },
+    )
   }
 }
 

@@ -6,8 +6,8 @@
  * way are fsynced into their parents first.
  *
  * D1 a name outside `.pending` always stands for a whole, synced file (O1, O3). What a crash leaves
- *    in `.pending` has no key, is never listed and may be deleted whenever no process uses the
- *    store.
+ *    in `.pending` has no key and is an unfinished upload; `discardUnfinished` deletes there and
+ *    nowhere else.
  * D2 when a put resolves, its file, its name and every directory above it are synced;
  *    `DurableDirectories` does the latter.
  * D3 the name exists before it is durable, so a failed fsync of its directory is the one failure
@@ -22,7 +22,7 @@ import { mapLimit, throwIfAborted } from '../common/concurrency.js'
 import { errnoOf, fileSystemError } from '../common/node-errors.js'
 import { absentErrnos, DurableDirectories } from './durable-directories.js'
 import { bodyOfBytes, checkedChunks, fileChunkBytes } from './object-body.js'
-import { checkKey, checkPrefix, compareKeys, faultOfKey } from './object-key.js'
+import { checkKey, checkPrefix, checkSegment, compareKeys, faultOfKey } from './object-key.js'
 import {
   checkRange,
   objectMissing,
@@ -32,8 +32,14 @@ import {
   type ObjectRange,
   type ObjectStore,
   type ObjectStoreOptions,
+  type UnfinishedUpload,
 } from './object-store.js'
-import { nodeFileSystem, type StorageFile, type StorageFileSystem } from './storage-file-system.js'
+import {
+  nodeFileSystem,
+  type StorageFile,
+  type StorageFileInfo,
+  type StorageFileSystem,
+} from './storage-file-system.js'
 
 /** Starts with a dot, so no key leads into it. */
 const pendingFolder = '.pending'
@@ -45,6 +51,9 @@ export interface DirectoryObjectStoreOptions {
   /** Names pending files; each call must give another name. Default: random UUIDs. */
   readonly randomId?: () => string
 }
+
+/** What lies in a folder: an object, or another folder, with a key that ends with '/'. */
+type Entry = { readonly folder: string } | { readonly folder: undefined; readonly info: ObjectInfo }
 
 export class DirectoryObjectStore implements ObjectStore {
   readonly description: string
@@ -205,36 +214,43 @@ export class DirectoryObjectStore implements ObjectStore {
     prefix: string,
     signal: AbortSignal | undefined,
   ): AsyncIterable<ObjectInfo> {
-    for (const { key, sizeBytes } of await this.#entriesOf(folder, prefix, signal)) {
+    for (const entry of await this.#entriesOf(folder, prefix, signal)) {
       throwIfAborted(signal)
-      if (sizeBytes === undefined) yield* this.#infosIn(key, prefix, signal)
-      else yield { key, sizeBytes }
+      if (entry.folder === undefined) yield entry.info
+      else yield* this.#infosIn(entry.folder, prefix, signal)
     }
   }
 
-  /**
-   * What is in `folder` and fits `prefix`, in key order: objects, and folders as keys ending with
-   * '/' and without a size.
-   */
+  /** What is in `folder` and fits `prefix`, in the order of the keys it leads to. */
   async #entriesOf(
     folder: string,
     prefix: string,
     signal: AbortSignal | undefined,
-  ): Promise<{ key: string; sizeBytes?: number }[]> {
+  ): Promise<Entry[]> {
     throwIfAborted(signal)
-    const entries: { key: string; sizeBytes?: number }[] = []
+    const entries: Entry[] = []
     for (const name of await this.#namesIn(folder)) {
       const key = folder + name
       if (faultOfKey(key) !== undefined) continue
       if (!key.startsWith(prefix) && !prefix.startsWith(`${key}/`)) continue
-      const info = await this.#fileSystem.info(join(this.#root, key)).catch((error: unknown) => {
-        if (absentErrnos.has(errnoOf(error))) return undefined
-        throw this.#readError(key, error)
-      })
-      if (info?.kind === 'directory') entries.push({ key: `${key}/` })
-      if (info?.kind === 'file') entries.push({ key, sizeBytes: info.sizeBytes })
+      const info = await this.#infoOf(key)
+      if (info?.kind === 'directory') entries.push({ folder: `${key}/` })
+      if (info?.kind !== 'file') continue
+      const { sizeBytes, lastModifiedMs } = info
+      entries.push({ folder: undefined, info: { key, sizeBytes, lastModifiedMs } })
     }
-    return entries.sort((a, b) => compareKeys(a.key, b.key))
+    const sortKey = (entry: Entry): string => entry.folder ?? entry.info.key
+    return entries.sort((a, b) => compareKeys(sortKey(a), sortKey(b)))
+  }
+
+  /** `path` is relative to the root. Undefined where nothing is: a put or delete beside us. */
+  async #infoOf(path: string): Promise<StorageFileInfo | undefined> {
+    try {
+      return await this.#fileSystem.info(join(this.#root, path))
+    } catch (error) {
+      if (absentErrnos.has(errnoOf(error))) return undefined
+      throw this.#readError(path, error)
+    }
   }
 
   async #namesIn(folder: string): Promise<string[]> {
@@ -270,6 +286,24 @@ export class DirectoryObjectStore implements ObjectStore {
     } catch (error) {
       throw fileSystemError(error, 'delete from', directory, 'STORAGE_FAILED')
     }
+  }
+
+  async *listUnfinished(options: ObjectStoreOptions = {}): AsyncIterable<UnfinishedUpload> {
+    throwIfAborted(options.signal)
+    for (const id of await this.#namesIn(pendingFolder)) {
+      throwIfAborted(options.signal)
+      if (faultOfKey(id) !== undefined) continue
+      const info = await this.#infoOf(join(pendingFolder, id))
+      if (info?.kind !== 'file') continue
+      yield { id, sizeBytes: info.sizeBytes, lastModifiedMs: info.lastModifiedMs }
+    }
+  }
+
+  /** What a power failure brings back is found by the next `listUnfinished`: nothing is synced. */
+  async discardUnfinished(ids: readonly string[], options: ObjectStoreOptions = {}): Promise<void> {
+    for (const id of ids) checkSegment('the id of an unfinished upload', id)
+    const paths = ids.map((id) => join(this.#root, pendingFolder, id))
+    await mapLimit(paths, deletesInFlightMax, (path) => this.#unlink(path), options.signal)
   }
 
   #pathOf(key: string): string {

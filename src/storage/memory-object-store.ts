@@ -4,10 +4,11 @@
  * here is right about everything but the disk.
  */
 import { Buffer } from 'node:buffer'
+import { systemClock, type Clock } from '../common/clock.js'
 import { throwIfAborted } from '../common/concurrency.js'
 import { fileSystemError } from '../common/node-errors.js'
 import { checkedChunks } from './object-body.js'
-import { checkKey, checkPrefix, compareKeys } from './object-key.js'
+import { checkKey, checkPrefix, checkSegment, compareKeys } from './object-key.js'
 import {
   checkRange,
   objectMissing,
@@ -16,16 +17,32 @@ import {
   type ObjectInfo,
   type ObjectStore,
   type ObjectStoreOptions,
+  type UnfinishedUpload,
 } from './object-store.js'
+
+export interface MemoryObjectStoreOptions {
+  /** Says when an object was stored. Default: the system's. */
+  readonly clock?: Clock
+}
+
+interface StoredObject {
+  readonly bytes: Buffer
+  readonly lastModifiedMs: number
+}
 
 export class MemoryObjectStore implements ObjectStore {
   readonly description: string = 'memory'
   readonly supports: { readonly conditionalPut: boolean } = { conditionalPut: true }
   /**
-   * Values are never changed once here: a put replaces the whole Buffer, so a reader keeps the one
+   * Bytes are never changed once here: a put replaces the whole Buffer, so a reader keeps the one
    * it began with.
    */
-  readonly #objects = new Map<string, Buffer>()
+  readonly #objects = new Map<string, StoredObject>()
+  readonly #clock: Clock
+
+  constructor(options: MemoryObjectStoreOptions = {}) {
+    this.#clock = options.clock ?? systemClock
+  }
 
   async put(key: string, body: ObjectBody, options: ObjectStoreOptions = {}): Promise<void> {
     checkKey(key)
@@ -37,7 +54,7 @@ export class MemoryObjectStore implements ObjectStore {
     } catch (error) {
       throw fileSystemError(error, 'store', key, 'STORAGE_FAILED')
     }
-    this.#objects.set(key, Buffer.concat(chunks))
+    this.#store(key, Buffer.concat(chunks))
   }
 
   async putIfAbsent(
@@ -48,18 +65,22 @@ export class MemoryObjectStore implements ObjectStore {
     checkKey(key)
     throwIfAborted(options.signal)
     if (this.#objects.has(key)) return false
-    this.#objects.set(key, Buffer.from(bytes))
+    this.#store(key, Buffer.from(bytes))
     return true
+  }
+
+  #store(key: string, bytes: Buffer): void {
+    this.#objects.set(key, { bytes, lastModifiedMs: this.#clock.wallClockMs() })
   }
 
   async get(key: string, options: ObjectGetOptions = {}): Promise<AsyncIterable<Uint8Array>> {
     checkKey(key)
     checkRange(options.range)
     throwIfAborted(options.signal)
-    const object = this.#objects.get(key)
-    if (object === undefined) throw objectMissing(key, this.description)
-    const { offset, length } = options.range ?? { offset: 0, length: object.length }
-    return oneChunk(object.subarray(offset, offset + length), options.signal)
+    const bytes = this.#objects.get(key)?.bytes
+    if (bytes === undefined) throw objectMissing(key, this.description)
+    const { offset, length } = options.range ?? { offset: 0, length: bytes.length }
+    return oneChunk(bytes.subarray(offset, offset + length), options.signal)
   }
 
   list(prefix: string, options: ObjectStoreOptions = {}): AsyncIterable<ObjectInfo> {
@@ -72,7 +93,8 @@ export class MemoryObjectStore implements ObjectStore {
     for (const key of keys.sort(compareKeys)) {
       throwIfAborted(signal)
       const object = this.#objects.get(key)
-      if (object !== undefined) yield { key, sizeBytes: object.length }
+      if (object === undefined) continue
+      yield { key, sizeBytes: object.bytes.length, lastModifiedMs: object.lastModifiedMs }
     }
   }
 
@@ -80,6 +102,17 @@ export class MemoryObjectStore implements ObjectStore {
     keys.forEach(checkKey)
     throwIfAborted(options.signal)
     for (const key of keys) this.#objects.delete(key)
+  }
+
+  /** Never any: what a put has gathered is the put's own, and gone with it. */
+  async *listUnfinished(options: ObjectStoreOptions = {}): AsyncIterable<UnfinishedUpload> {
+    throwIfAborted(options.signal)
+    yield* []
+  }
+
+  async discardUnfinished(ids: readonly string[], options: ObjectStoreOptions = {}): Promise<void> {
+    for (const id of ids) checkSegment('the id of an unfinished upload', id)
+    throwIfAborted(options.signal)
   }
 }
 

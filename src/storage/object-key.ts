@@ -12,7 +12,7 @@
 import { Buffer } from 'node:buffer'
 import { StateBackendError } from '../errors.js'
 
-const keyMaxBytes = 1024
+export const keyMaxBytes: number = 1024
 const segmentMaxBytes = 255
 
 // eslint-disable-next-line no-control-regex -- control characters are what it looks for

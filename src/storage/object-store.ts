@@ -1,6 +1,6 @@
 /**
- * The plug-in that durable bytes go through: six members, made to fit a directory, S3 and memory
- * alike.
+ * The plug-in that durable bytes go through: a few members, made to fit a directory, S3 and memory
+ * alike. Two of them, for what a crash left of puts that never ended, serve cleaning up alone.
  *
  * An object is a key (see `object-key.ts`) with bytes. There are no folders: 'a/b' is one name. But
  * a store may keep objects as files, so no key may be the folder of another: with 'a/b' stored, a
@@ -10,8 +10,9 @@
  * O1 whole: a reader sees an object as one put left it, never a part of it and never a mixture;
  * O2 durable: when a put or delete has resolved, a power failure does not undo it (as far as the
  *    medium can promise that);
- * O3 nothing half-done: a put that failed or was aborted leaves the key as it was. One exception no
- *    store can avoid: when only the last answer was lost, the object may be there, whole;
+ * O3 nothing half-done: a put that failed or was aborted leaves the key as it was, and so does one
+ *    whose process was killed. One exception no store can avoid: when only the last answer was lost,
+ *    the object may be there, whole;
  * O4 create-only: of any number of `putIfAbsent` calls for a key, in any processes, exactly one
  *    resolves to true.
  *
@@ -29,6 +30,25 @@ export { bodyOfBytes, bodyOfFile, type ObjectBody } from './object-body.js'
 export interface ObjectInfo {
   readonly key: string
   readonly sizeBytes: number
+  /**
+   * When its bytes were stored, in milliseconds since the epoch: by the store's own clock, which may
+   * differ from this machine's, and as fine as the medium keeps it (whole seconds on S3). Never a
+   * reason to take one of two objects for the later one.
+   */
+  readonly lastModifiedMs: number
+}
+
+/**
+ * What a put holds in the store while it is running, and leaves there when its process is killed.
+ * No object: it has no key, `list` never shows it, nothing can be read from it.
+ */
+export interface UnfinishedUpload {
+  /** The store's own name for it, of any form. Only `discardUnfinished` of the same store takes it. */
+  readonly id: string
+  /** What it holds so far; 0 where the store cannot tell. */
+  readonly sizeBytes: number
+  /** When it was last written to, or begun where the store keeps only that; as in `ObjectInfo`. */
+  readonly lastModifiedMs: number
 }
 
 export interface ObjectStoreOptions {
@@ -97,6 +117,20 @@ export interface ObjectStore {
    * call.
    */
   delete(keys: readonly string[], options?: ObjectStoreOptions): Promise<void>
+
+  /**
+   * The unfinished uploads of the whole store, whichever job's and whichever process's, in no order.
+   * Those of puts that are running are among them: only their age tells who was left by a crash.
+   * When no put is running anywhere and none was killed, there are none.
+   */
+  listUnfinished(options?: ObjectStoreOptions): AsyncIterable<UnfinishedUpload>
+
+  /**
+   * Removes unfinished uploads; absent ones are fine, an id of another form than the store's own is
+   * `INVALID_ARGUMENT`. Touches no object, whatever the ids are. A put whose upload is removed under
+   * it fails, with its key left as it was (O3). On failure some may be gone: repeat the call.
+   */
+  discardUnfinished(ids: readonly string[], options?: ObjectStoreOptions): Promise<void>
 }
 
 /** The error of `get` where nothing is stored. */

@@ -21,6 +21,8 @@ export interface StorageFile {
 export interface StorageFileInfo {
   readonly kind: 'file' | 'directory' | 'other'
   readonly sizeBytes: number
+  /** Milliseconds since the epoch, an integer. Of the last write: naming a file changes nothing. */
+  readonly lastModifiedMs: number
   /** How many names the file has. */
   readonly links: number
 }
@@ -100,6 +102,7 @@ export const nodeFileSystem: StorageFileSystem = {
   async info(path) {
     const stats = await fs.stat(path)
     const kind = stats.isFile() ? 'file' : stats.isDirectory() ? 'directory' : 'other'
-    return { kind, sizeBytes: stats.size, links: stats.nlink }
+    const lastModifiedMs = Math.floor(stats.mtimeMs)
+    return { kind, sizeBytes: stats.size, lastModifiedMs, links: stats.nlink }
   },
 }

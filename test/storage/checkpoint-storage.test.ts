@@ -31,6 +31,8 @@ function faulty(store: ObjectStore, faults: Partial<ObjectStore>): ObjectStore {
     get: (key, options) => store.get(key, options),
     list: (prefix, options) => store.list(prefix, options),
     delete: (keys, options) => store.delete(keys, options),
+    listUnfinished: (options) => store.listUnfinished(options),
+    discardUnfinished: (ids, options) => store.discardUnfinished(ids, options),
     ...faults,
   }
 }
@@ -93,13 +95,13 @@ describe('CheckpointStorage', () => {
       expect(factory.checkpointId).toBe(7)
       expect(await factory.write(Shared, bodyOfBytes(large), { name: 'ldb' })).toEqual({
         kind: 'object',
-        location: 'shared/u1.ldb',
+        location: 'shared/0-u1.ldb',
         sizeBytes: large.length,
         sha256: sha256(large),
       })
       const exclusive = await factory.write(Exclusive, bodyOfBytes(large))
-      expect(locationOf(exclusive)).toBe('chk-7/u2')
-      expect(await keys()).toEqual(['job/chk-7/u2', 'job/shared/u1.ldb'])
+      expect(locationOf(exclusive)).toBe('chk-7/0-u2')
+      expect(await keys()).toEqual(['job/chk-7/0-u2', 'job/shared/0-u1.ldb'])
     })
 
     it('C4: names the same bytes anew at every write', async () => {
@@ -406,7 +408,7 @@ describe('CheckpointStorage', () => {
       await expect(storage.writeMetadata(3, Buffer.from('second'))).rejects.toMatchObject({
         code: 'OBJECT_EXISTS',
         kind: 'conflict',
-        details: { checkpointId: 3, key: 'job/chk-3/_metadata' },
+        details: { key: 'job/chk-3/_metadata' },
       })
       expect((await storage.readMetadata(3)).toString()).toBe('first')
     })

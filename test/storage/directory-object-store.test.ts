@@ -5,45 +5,28 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { DirectoryObjectStore } from '../../src/storage/directory-object-store.js'
-import { bodyOfBytes, bodyOfFile } from '../../src/storage/object-store.js'
-import {
-  nodeFileSystem,
-  type StorageFile,
-  type StorageFileSystem,
-} from '../../src/storage/storage-file-system.js'
-import { objectStoreSuite } from '../conformance/object-store-suite.js'
+import { bodyOfBytes } from '../../src/storage/object-store.js'
+import { nodeFileSystem } from '../../src/storage/storage-file-system.js'
+import { objectStoreSuite, type ObjectStoreFixture } from '../conformance/object-store-suite.js'
+import { errno, faulty, nodeFile } from './faulty-file-system.js'
 import { recordedFileSystem } from './recorded-file-system.js'
 
-objectStoreSuite('DirectoryObjectStore', async () => {
+objectStoreSuite('DirectoryObjectStore', async (): Promise<ObjectStoreFixture> => {
   const directory = await fs.mkdtemp(join(tmpdir(), 'object-store-'))
+  const root = join(directory, 'not', 'there', 'yet')
+  let left = 0
   return {
-    store: new DirectoryObjectStore(join(directory, 'not', 'there', 'yet')),
+    store: new DirectoryObjectStore(root),
     cleanup: () => fs.rm(directory, { recursive: true }),
+    async leaveUnfinished(sizeBytes) {
+      const pending = join(root, '.pending')
+      await fs.mkdir(pending, { recursive: true })
+      await fs.writeFile(join(pending, `left-${++left}`), Buffer.alloc(sizeBytes))
+    },
   }
 })
 
 const text = (value: string) => bodyOfBytes(Buffer.from(value))
-
-/** An error as Node's file system makes them. */
-function errno(code: string): Error {
-  return Object.assign(new Error(`${code}: injected`), { code })
-}
-
-/** The operations of a file as own properties, to spread and replace. */
-function nodeFile(file: StorageFile): StorageFile {
-  return {
-    write: (bytes) => file.write(bytes),
-    read: (target, position) => file.read(target, position),
-    sizeBytes: () => file.sizeBytes(),
-    sync: () => file.sync(),
-    close: () => file.close(),
-  }
-}
-
-/** Node's file system with some operations replaced. */
-function faulty(faults: Partial<StorageFileSystem>): StorageFileSystem {
-  return { ...nodeFileSystem, ...faults }
-}
 
 describe('DirectoryObjectStore', () => {
   let directory: string
@@ -404,42 +387,5 @@ describe('DirectoryObjectStore', () => {
     expect(new DirectoryObjectStore('relative').description).toBe(
       `directory ${join(process.cwd(), 'relative')}`,
     )
-  })
-
-  describe('bodyOfFile', () => {
-    it('streams a file of several chunks into the store, again at each call', async () => {
-      const bytes = Buffer.alloc(2_500_000, 'table')
-      const path = join(directory, 'local.ldb')
-      await fs.writeFile(path, bytes)
-      const body = bodyOfFile(path, bytes.length)
-      const store = new DirectoryObjectStore(root)
-      await store.put('first', body)
-      await store.put('second', body)
-      expect((await fs.readFile(join(root, 'first'))).equals(bytes)).toBe(true)
-      expect((await fs.readFile(join(root, 'second'))).equals(bytes)).toBe(true)
-    })
-
-    it('is refused by the store when the file has another size than was said', async () => {
-      const path = join(directory, 'local.ldb')
-      await fs.writeFile(path, 'four')
-      const store = new DirectoryObjectStore(root)
-      for (const sizeBytes of [3, 5]) {
-        await expect(store.put('a', bodyOfFile(path, sizeBytes))).rejects.toMatchObject({
-          code: 'STORAGE_FAILED',
-        })
-      }
-      expect(await filesBelow(root)).toEqual([])
-    })
-
-    it('that cannot be read is STORE_FAILED, of the local disk and not of the storage', async () => {
-      const store = new DirectoryObjectStore(root)
-      for (const path of [join(directory, 'missing'), directory]) {
-        await expect(store.put('a', bodyOfFile(path, 1))).rejects.toMatchObject({
-          code: 'STORE_FAILED',
-          details: { path },
-        })
-      }
-      expect(await filesBelow(root)).toEqual([])
-    })
   })
 })

@@ -9,9 +9,10 @@ import type {
   ObjectInfo,
   ObjectStore,
   ObjectStoreOptions,
+  UnfinishedUpload,
 } from '../../src/storage/object-store.js'
 
-export type FaultOperation = 'put' | 'putIfAbsent' | 'get' | 'delete'
+export type FaultOperation = 'put' | 'putIfAbsent' | 'get' | 'delete' | 'discardUnfinished'
 
 /** `before`: the operation is not carried out. `after`: it is, and fails all the same. */
 export type Fault = 'before' | 'after' | undefined
@@ -55,6 +56,16 @@ export class FaultObjectStore implements ObjectStore {
 
   delete(keys: readonly string[], options?: ObjectStoreOptions): Promise<void> {
     return this.#guard('delete', keys.join(' '), () => this.#inner.delete(keys, options))
+  }
+
+  listUnfinished(options?: ObjectStoreOptions): AsyncIterable<UnfinishedUpload> {
+    return this.#inner.listUnfinished(options)
+  }
+
+  discardUnfinished(ids: readonly string[], options?: ObjectStoreOptions): Promise<void> {
+    return this.#guard('discardUnfinished', ids.join(' '), () =>
+      this.#inner.discardUnfinished(ids, options),
+    )
   }
 
   async #guard<T>(operation: FaultOperation, key: string, run: () => Promise<T>): Promise<T> {

@@ -85,7 +85,6 @@ export class StateTask {
   static async start(options: StateTaskOptions = {}): Promise<StateTask> {
     const task = new StateTask(options)
     await task.open([])
-    onTestFinished(() => task.close())
     return task
   }
 
@@ -114,6 +113,11 @@ export class StateTask {
     return this.#lastCheckpointId
   }
 
+  /** An id for a snapshot that is not taken by `snapshot`. */
+  takeCheckpointId(): number {
+    return ++this.#lastCheckpointId
+  }
+
   /** Opens a backend in a new work directory. */
   async open(
     stateHandles: readonly Handle[],
@@ -121,6 +125,8 @@ export class StateTask {
   ): Promise<Backend> {
     const { kind = this.options.kind ?? 'leveldb', ...rest } = overrides
     this.#directory = temporaryDirectory()
+    // These run in the reverse of their order: the directory goes when nothing works in it any more.
+    onTestFinished(() => this.close())
     this.#states = undefined
     this.#backend = await stateBackendOf(
       kind,
