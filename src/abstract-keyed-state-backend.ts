@@ -4,7 +4,10 @@
  */
 import type { Buffer } from 'node:buffer'
 import { CheckpointOptions } from './checkpoint/checkpoint-options.js'
-import type { CheckpointableKeyedStateBackend } from './checkpoint/checkpointable-keyed-state-backend.js'
+import type {
+  CheckpointableKeyedStateBackend,
+  RestoreStatistics,
+} from './checkpoint/checkpointable-keyed-state-backend.js'
 import type { GenerationPipeline } from './checkpoint/generation-pipeline.js'
 import { encodeMetaInformation, META_VERSION } from './checkpoint/meta-information.js'
 import type { SnapshotStrategy } from './checkpoint/snapshot-strategy.js'
@@ -35,6 +38,9 @@ export interface KeyedStateBackendParts<K> {
   readonly pipeline: GenerationPipeline
   readonly strategy: SnapshotStrategy
   readonly clock: Clock
+  readonly restored: RestoreStatistics
+  /** The highest id of the handles that were restored; 0 for none. */
+  readonly restoredCheckpointId: number
   readonly restoredStates: readonly StateMetaInformation[]
   readonly lastEpoch: number
   /** The table of a state that is registered now. */
@@ -47,6 +53,7 @@ export interface KeyedStateBackendParts<K> {
 export abstract class AbstractKeyedStateBackend<K> implements CheckpointableKeyedStateBackend<K> {
   readonly keyGroupRange: KeyGroupRange
   readonly maxParallelism: number
+  readonly restored: RestoreStatistics
   readonly #parts: KeyedStateBackendParts<K>
   readonly #context: KeyContext
   readonly #keySerializer: KeySerializer<K>
@@ -54,6 +61,8 @@ export abstract class AbstractKeyedStateBackend<K> implements CheckpointableKeye
   readonly #closing = new AbortController()
   readonly #snapshots = new Set<Promise<unknown>>()
   #lastEpoch: number
+  /** The highest id of a snapshot that was taken here or restored. */
+  #lastSnapshotId: number
   /** Scans and callbacks of user code that are in progress. */
   #inProgress = 0
   #closed: Promise<void> | undefined
@@ -65,7 +74,9 @@ export abstract class AbstractKeyedStateBackend<K> implements CheckpointableKeye
     this.#keySerializer = parts.keySerializer
     this.keyGroupRange = parts.keyGroupRange
     this.maxParallelism = parts.maxParallelism
+    this.restored = parts.restored
     this.#lastEpoch = parts.lastEpoch
+    this.#lastSnapshotId = parts.restoredCheckpointId
     this.#states = new StateRegistry({
       restored: parts.restoredStates,
       openTable: parts.openTable,
@@ -138,10 +149,18 @@ export abstract class AbstractKeyedStateBackend<K> implements CheckpointableKeye
     checkpointOptions: CheckpointOptions,
     context: SnapshotContext = {},
   ): Promise<SnapshotResult> {
-    const snapshot = this.#snapshot(checkpointId, streamFactory, checkpointOptions, context)
+    const abortion = new AbortController()
+    // Not `AbortSignal.any`, which keeps some bytes at the backend's own signal for ever.
+    const unlinks = [
+      this.#closing.signal,
+      ...(context.signal === undefined ? [] : [context.signal]),
+    ].map((signal) => abortWith(abortion, signal))
+    const { signal } = abortion
+    const snapshot = this.#snapshot(checkpointId, streamFactory, checkpointOptions, signal)
     this.#snapshots.add(snapshot)
     const forget = (): void => {
       this.#snapshots.delete(snapshot)
+      for (const unlink of unlinks) unlink()
     }
     snapshot.then(forget, forget)
     return snapshot
@@ -188,46 +207,46 @@ export abstract class AbstractKeyedStateBackend<K> implements CheckpointableKeye
     checkpointId: number,
     streamFactory: CheckpointStreamFactory,
     options: CheckpointOptions,
-    { signal }: SnapshotContext,
+    signal: AbortSignal,
   ): Promise<SnapshotResult> {
     const { clock, pipeline, strategy } = this.#parts
     const startMs = clock.monotonicMs()
     this.#checkQuiet()
+    this.#takeSnapshotId(checkpointId)
     if (options.lastCompletedCheckpointId !== undefined) {
       strategy.notifyCheckpointComplete(options.lastCompletedCheckpointId)
     }
     this.#freeze()
     const { metas } = this.#states
     const lastEpoch = this.#lastEpoch
-    const either = AbortSignal.any([
-      this.#closing.signal,
-      ...(signal === undefined ? [] : [signal]),
-    ])
-    const planning = pipeline.plan(checkpointId, options.snapshotType, either)
+    const planning = pipeline.plan(checkpointId, options.snapshotType, signal)
     const syncEndMs = clock.monotonicMs()
 
     const planned = await planning
-    this.#context.checkUsable()
-    const result = { kind: planned.plan.kind, syncMs: syncEndMs - startMs }
-    if (metas.length === 0) {
+    try {
+      this.#context.checkUsable()
+      const result = { kind: planned.plan.kind, syncMs: syncEndMs - startMs }
+      if (metas.length === 0) {
+        return { ...result, ...EMPTY, asyncMs: clock.monotonicMs() - syncEndMs }
+      }
+      const meta = encodeMetaInformation({
+        version: META_VERSION,
+        keyType: this.#keySerializer.typeName,
+        maxParallelism: this.maxParallelism,
+        lastSequence: planned.request.throughSequence,
+        lastEpoch,
+        states: metas,
+      })
+      const handle = await strategy.upload(planned, { meta, streamFactory, signal })
+      return {
+        ...result,
+        jobManagerOwnedSnapshot: handle,
+        uploadedBytes: handle.checkpointedSize,
+        stateBytes: handle.stateSize,
+        asyncMs: clock.monotonicMs() - syncEndMs,
+      }
+    } finally {
       strategy.release(planned)
-      return { ...result, ...EMPTY, asyncMs: clock.monotonicMs() - syncEndMs }
-    }
-    const meta = encodeMetaInformation({
-      version: META_VERSION,
-      keyType: this.#keySerializer.typeName,
-      maxParallelism: this.maxParallelism,
-      lastSequence: planned.request.throughSequence,
-      lastEpoch,
-      states: metas,
-    })
-    const handle = await strategy.upload(planned, { meta, streamFactory, signal: either })
-    return {
-      ...result,
-      jobManagerOwnedSnapshot: handle,
-      uploadedBytes: handle.checkpointedSize,
-      stateBytes: handle.stateSize,
-      asyncMs: clock.monotonicMs() - syncEndMs,
     }
   }
 
@@ -239,6 +258,18 @@ export abstract class AbstractKeyedStateBackend<K> implements CheckpointableKeye
       'A snapshot was asked for while a scan of state or a reduce or aggregate function was in progress, so a record is half ' +
         'processed. Take snapshots between records, and finish or return() every scan.',
     )
+  }
+
+  #takeSnapshotId(id: number): void {
+    if (!Number.isSafeInteger(id) || id <= this.#lastSnapshotId) {
+      throw new StateBackendError(
+        'INVALID_ARGUMENT',
+        `${id} is no id for the next snapshot of this backend: checkpoints and savepoints share ids, integers from 1, each above all that ` +
+          `were used before and above that of what was restored; the highest was ${this.#lastSnapshotId}.`,
+        { details: { snapshotId: id, highest: this.#lastSnapshotId } },
+      )
+    }
+    this.#lastSnapshotId = id
   }
 
   #freeze(): void {
@@ -293,10 +324,19 @@ export abstract class AbstractKeyedStateBackend<K> implements CheckpointableKeye
     )
     this.#context.disable(closed)
     this.#closing.abort(closed)
+    const ended = this.#parts.pipeline.close(closed)
     await Promise.allSettled(this.#snapshots)
-    await this.#parts.pipeline.idle()
+    await ended
     await this.#parts.release()
   }
+}
+
+/** Aborts `abortion` when `signal` is aborted, or at once when it already was; until the result is called. */
+function abortWith(abortion: AbortController, signal: AbortSignal): () => void {
+  const abort = (): void => abortion.abort(signal.reason)
+  if (signal.aborted) abort()
+  signal.addEventListener('abort', abort, { once: true })
+  return () => signal.removeEventListener('abort', abort)
 }
 
 const NO_BYTES = new Uint8Array(0)

@@ -2,7 +2,7 @@
  * Keyed state in memory: for state that fits, without a database. Snapshots are the same tables, so a checkpoint of either backend
  * restores into either.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { AbstractKeyedStateBackend } from './abstract-keyed-state-backend.js'
@@ -20,48 +20,67 @@ import { loadResident } from './restore/resident-restore.js'
 import type { KeyedStateBackendOptions, StateBackend } from './state-backend.js'
 import { adoptCells } from './state/raw-cell-codec.js'
 import { ResidentTables } from './store/resident-tables.js'
+import {
+  makeScratchDirectory,
+  removeScratchDirectory,
+  sweepScratchDirectories,
+} from './store/scratch-directory.js'
 import { tableFileName } from './table/manifest.js'
 
 /** `memory` bounds the write buffer, not the state. */
-export type HashMapStateBackendOptions = CommonStateBackendOptions
+export interface HashMapStateBackendOptions extends CommonStateBackendOptions {
+  /**
+   * Scratch directory for tables on their way to storage; nothing is read from it while the backend runs. As that of
+   * `LevelDBStateBackend`. Default: each backend makes one of its own where the system keeps temporary files, and removes those that
+   * killed processes of the same user left there. A directory that stays the same lets a restore after a crash find its tables.
+   */
+  readonly directory?: string
+}
 
 export class HashMapStateBackend implements StateBackend {
+  readonly #directory: string | undefined
   readonly #settings: Settings
+  #sweptScratch = false
 
   constructor(options: HashMapStateBackendOptions = {}) {
+    this.#directory = options.directory
     this.#settings = settingsOf(options)
   }
 
   async createKeyedStateBackend<K>(
     options: KeyedStateBackendOptions<K>,
   ): Promise<HeapKeyedStateBackend<K>> {
-    // Tables on their way to storage; nothing is read from here while the backend runs.
-    const scratch = mkdtempSync(join(tmpdir(), 'level-state-backend-'))
-    const removeScratch = (): void => rmSync(scratch, { recursive: true, force: true })
+    if (this.#directory !== undefined) return this.#create(this.#directory, options)
+    const parent = tmpdir()
+    if (!this.#sweptScratch) sweepScratchDirectories(parent)
+    this.#sweptScratch = true
+    const scratch = makeScratchDirectory(parent)
+    const remove = (): void => removeScratchDirectory(scratch)
     try {
-      return await withIncarnation(scratch, options, this.#settings, (incarnation) =>
-        build(
-          options,
-          { ...incarnation, discard: both(incarnation.discard, removeScratch) },
-          this.#settings,
-        ),
-      )
+      return await this.#create(scratch, options, remove)
     } catch (error) {
-      removeScratch()
+      remove()
       throw error
     }
+  }
+
+  #create<K>(
+    directory: string,
+    options: KeyedStateBackendOptions<K>,
+    discarded?: () => void,
+  ): Promise<HeapKeyedStateBackend<K>> {
+    return withIncarnation(directory, options, this.#settings, (incarnation) => {
+      const discard = (): void => {
+        incarnation.discard()
+        discarded?.()
+      }
+      return build(options, { ...incarnation, discard }, this.#settings)
+    })
   }
 }
 
 /** Made by `HashMapStateBackend.createKeyedStateBackend`. */
 export class HeapKeyedStateBackend<K> extends AbstractKeyedStateBackend<K> {}
-
-function both(first: () => void, second: () => void): () => void {
-  return () => {
-    first()
-    second()
-  }
-}
 
 async function build<K>(
   options: KeyedStateBackendOptions<K>,

@@ -59,7 +59,10 @@ export {
 export type { KeyedStateBackend } from './state/keyed-state-backend.js'
 
 export { CheckpointOptions, type SnapshotType } from './checkpoint/checkpoint-options.js'
-export type { CheckpointableKeyedStateBackend } from './checkpoint/checkpointable-keyed-state-backend.js'
+export type {
+  CheckpointableKeyedStateBackend,
+  RestoreStatistics,
+} from './checkpoint/checkpointable-keyed-state-backend.js'
 export {
   IncrementalRemoteKeyedStateHandle,
   type IncrementalRemoteKeyedStateHandleFields,
@@ -77,11 +80,17 @@ export type {
 export {
   CheckpointStorage,
   CheckpointedStateScope,
+  type CheckpointObject,
   type CheckpointStorageOptions,
   type CheckpointStreamFactory,
   type CheckpointStreamWriteOptions,
+  type CheckpointTarget,
   type StreamStateHandle,
 } from './storage/checkpoint-storage.js'
+export {
+  CheckpointStateReader,
+  type CheckpointStateReaderOptions,
+} from './storage/checkpoint-state-reader.js'
 export { DirectoryObjectStore } from './storage/directory-object-store.js'
 export { MemoryObjectStore } from './storage/memory-object-store.js'
 export {
@@ -93,6 +102,7 @@ export {
   type ObjectRange,
   type ObjectStore,
   type ObjectStoreOptions,
+  type UnfinishedUpload,
 } from './storage/object-store.js'
 
 export { MemoryBudget } from './store/memory-budget.js'
@@ -120,11 +130,43 @@ export {
 } from './checkpoint/completed-checkpoint.js'
 export type { JsonValue } from './checkpoint/json-value.js'
 export {
+  disposeSnapshot,
+  openSnapshot,
+  type SnapshotLocation,
+} from './restore/snapshot-location.js'
+export {
+  verifyCheckpoint,
+  type CheckpointProblem,
+  type CheckpointVerification,
+  type VerifyCheckpointOptions,
+} from './restore/verify-checkpoint.js'
+export {
+  deleteOrphans,
+  findOrphans,
+  type ClassifiedObject,
+  type ClassifiedUpload,
+  type DeletedOrphans,
+  type FindOrphansOptions,
+  type ObjectClass,
+  type OrphanReport,
+  type UnreadableCheckpoint,
+} from './restore/orphans.js'
+export {
   CheckpointCoordinator,
   type CheckpointCoordinatorOptions,
+  type CheckpointMessage,
   type CheckpointTask,
   type CoordinatedOperator,
+  type SavepointOptions,
 } from './host/checkpoint-coordinator.js'
+export type { CheckpointLimits } from './host/checkpoint-coordinator-options.js'
+export {
+  storedCheckpoints,
+  type ClaimMode,
+  type RestoredCheckpoint,
+  type RestoreSource,
+  type StoredCheckpoint,
+} from './host/checkpoint-selection.js'
 export type {
   CheckpointAbortedEvent,
   CheckpointAbortReason,

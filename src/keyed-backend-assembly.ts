@@ -8,17 +8,19 @@ import { join } from 'node:path'
 import type { KeyedStateBackendParts } from './abstract-keyed-state-backend.js'
 import { IncrementalRemoteKeyedStateHandle } from './checkpoint/keyed-state-handle.js'
 import { GenerationPipeline } from './checkpoint/generation-pipeline.js'
-import { DEFAULT_REBASE_POLICY, type RebasePolicy } from './checkpoint/rebase-policy.js'
+import { rebasePolicyOf, type RebasePolicy } from './checkpoint/rebase-policy.js'
 import { SnapshotStrategy, type BaseSource } from './checkpoint/snapshot-strategy.js'
 import { systemClock, type Clock } from './common/clock.js'
 import { StateBackendError } from './errors.js'
 import { restoreTables, type RestoredTables } from './restore/restore-operation.js'
 import { checkKeyedStateBackendOptions, type KeyedStateBackendOptions } from './state-backend.js'
 import { KeyContext } from './state/key-context.js'
-import type { LevelDBStore } from './store/leveldb-store.js'
+import { KeptBaseTables } from './store/kept-base-tables.js'
+import type { CapturedTables, LevelDBStore } from './store/leveldb-store.js'
 import { MemoryBudget } from './store/memory-budget.js'
 import { WorkDirectory } from './store/work-directory.js'
 import { WriteBuffer, type Generation } from './store/write-buffer.js'
+import { tableFileName } from './table/manifest.js'
 
 /** Options of both state backends. */
 export interface CommonStateBackendOptions {
@@ -28,6 +30,12 @@ export interface CommonStateBackendOptions {
   readonly compression?: 'none' | 'snappy'
   /** When checkpoints renew their base. */
   readonly rebasePolicy?: Partial<RebasePolicy>
+  /**
+   * Keeps all tables of the last completed checkpoint on local disk, also those that LevelDB compacts away, so that a restore on this
+   * machine after a crash fetches nothing that survived it. Takes up to as much disk again as the state does. Default false: a restore
+   * links what happens to be there.
+   */
+  readonly localRecovery?: boolean
   readonly clock?: Clock
 }
 
@@ -35,15 +43,23 @@ export interface Settings {
   readonly budget: MemoryBudget
   readonly compression: 'none' | 'snappy'
   readonly policy: RebasePolicy
+  readonly localRecovery: boolean
   readonly clock: Clock
 }
 
 export function settingsOf(options: CommonStateBackendOptions): Settings {
-  const { memory, compression = 'none', rebasePolicy, clock = systemClock } = options
+  const {
+    memory,
+    compression = 'none',
+    rebasePolicy,
+    localRecovery = false,
+    clock = systemClock,
+  } = options
   return {
     budget: memory instanceof MemoryBudget ? memory : new MemoryBudget(memory),
     compression,
-    policy: { ...DEFAULT_REBASE_POLICY, ...rebasePolicy },
+    policy: rebasePolicyOf(rebasePolicy),
+    localRecovery,
     clock,
   }
 }
@@ -56,6 +72,10 @@ export interface Incarnation {
   readonly databaseDirectory: string
   readonly tableDirectory: string
   readonly restored: RestoredTables
+  /** Where base tables are kept for local recovery; `undefined` when they are not. */
+  readonly keptBaseTables: KeptBaseTables | undefined
+  /** To be called when a checkpoint of this incarnation is completed: from then on no other task needs what a dead one left. */
+  readonly sweepLeftovers: () => void
   /** Removes the folder and releases the work directory. */
   readonly discard: () => void
 }
@@ -64,15 +84,16 @@ export interface Incarnation {
 export async function withIncarnation<K, B>(
   directory: string,
   options: KeyedStateBackendOptions<K>,
-  { clock }: Settings,
+  { clock, localRecovery }: Settings,
   build: (incarnation: Incarnation) => Promise<B>,
 ): Promise<B> {
   checkKeyedStateBackendOptions(options)
-  const workDirectory = WorkDirectory.acquire(directory)
+  const workDirectory = WorkDirectory.acquire(directory, clock)
+  const { leftovers } = workDirectory
   let path: string | undefined
-  const discard = (): void => {
+  const discard = (outcome?: 'failed'): void => {
     if (path !== undefined) rmSync(path, { recursive: true, force: true })
-    workDirectory.release()
+    workDirectory.release(outcome)
   }
   try {
     path = workDirectory.createIncarnation(options.operatorId)
@@ -86,6 +107,7 @@ export async function withIncarnation<K, B>(
         IncrementalRemoteKeyedStateHandle.fromJSON(handle),
       ),
       checkpointStorage: options.checkpointStorage,
+      localTables: leftovers,
       keyGroupRange: options.keyGroupRange,
       maxParallelism: options.maxParallelism,
       keyType: options.keySerializer.typeName,
@@ -95,9 +117,25 @@ export async function withIncarnation<K, B>(
       clock,
       signal: options.signal,
     })
-    return await build({ id, databaseDirectory, tableDirectory, restored, discard })
+    const keptBaseTables = localRecovery ? new KeptBaseTables(join(path, 'base')) : undefined
+    // Before the database is opened, which may compact them away at once.
+    await keptBaseTables?.add(
+      restored.files.map(({ number }) => ({
+        identity: `${id}/${number}`,
+        path: join(databaseDirectory, tableFileName(number)),
+      })),
+    )
+    return await build({
+      id,
+      databaseDirectory,
+      tableDirectory,
+      restored,
+      keptBaseTables,
+      sweepLeftovers: () => void leftovers.sweep(),
+      discard: () => discard(),
+    })
   } catch (error) {
-    discard()
+    discard('failed')
     throw error
   }
 }
@@ -120,7 +158,7 @@ export interface FoundationParts {
 
 /** Wires the parts of a keyed backend. */
 export function assembleParts<K>(
-  { keySerializer, keyGroupRange, maxParallelism }: KeyedStateBackendOptions<K>,
+  { keySerializer, keyGroupRange, maxParallelism, stateHandles = [] }: KeyedStateBackendOptions<K>,
   incarnation: Incarnation,
   { budget, compression, policy, clock }: Settings,
   { store, build }: Foundation,
@@ -142,12 +180,17 @@ export function assembleParts<K>(
     directory: incarnation.tableDirectory,
     incarnation: incarnation.id,
     keyGroupRange,
-    baseSource: below.baseSource,
+    baseSource: keepingSource(below.baseSource, incarnation),
     policy,
     table,
     clock,
     randomId: randomUUID,
     chain: restored.chain,
+    onCompleted: ({ base }) => {
+      const identities = base.map(({ identity }) => identity)
+      void incarnation.keptBaseTables?.checkpointCompleted(new Set(identities))
+      incarnation.sweepLeftovers()
+    },
   })
   const pipeline: GenerationPipeline = new GenerationPipeline({
     buffer,
@@ -168,14 +211,36 @@ export function assembleParts<K>(
     pipeline,
     strategy,
     clock,
+    restored: restored.statistics,
+    restoredCheckpointId: Math.max(0, ...stateHandles.map(({ checkpointId }) => checkpointId)),
     restoredStates: restored.meta?.states ?? [],
     lastEpoch: restored.meta?.lastEpoch ?? 0,
     openTable: below.openTable,
     scanStore: (gte, lt, limit) => store?.scan(gte, lt, limit) ?? Promise.resolve([]),
     release: async () => {
       await below.close()
+      await incarnation.keptBaseTables?.idle()
       incarnation.discard()
     },
+  }
+}
+
+/** Has the captured tables kept, while they are uploaded: nobody waits for it. */
+function keepingSource(source: BaseSource, { id, keptBaseTables }: Incarnation): BaseSource {
+  if (keptBaseTables === undefined) return source
+  const keep = (captured: CapturedTables | undefined): CapturedTables | undefined => {
+    const tables = captured?.tables ?? []
+    void keptBaseTables.add(
+      tables.map(({ number, path }) => ({ identity: `${id}/${number}`, path })),
+    )
+    return captured
+  }
+  return {
+    captureTables: (directory) => {
+      const captured = source.captureTables(directory)
+      return captured instanceof Promise ? captured.then(keep) : keep(captured)
+    },
+    previewCapture: () => source.previewCapture(),
   }
 }
 

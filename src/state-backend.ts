@@ -5,7 +5,7 @@ import { StateBackendError } from './errors.js'
 import type { KeyGroupRange } from './record/key-group-range.js'
 import { checkParallelismPreconditions } from './record/key-group-range-assignment.js'
 import type { KeySerializer } from './record/key-serializer.js'
-import type { CheckpointStorage } from './storage/checkpoint-storage.js'
+import type { CheckpointStateReader } from './storage/checkpoint-state-reader.js'
 
 export interface KeyedStateBackendOptions<K> {
   /** Names the operator in local file names and messages: letters, digits, dots, dashes and underscores, at most 100. */
@@ -21,8 +21,8 @@ export interface KeyedStateBackendOptions<K> {
    * well as those that `snapshot` returned.
    */
   readonly stateHandles?: readonly IncrementalRemoteKeyedStateHandleFields[]
-  /** Where the state of `stateHandles` lies. */
-  readonly checkpointStorage?: CheckpointStorage
+  /** Where the state of `stateHandles` lies: the job's `CheckpointStorage`, or the reader that came with a savepoint. */
+  readonly checkpointStorage?: CheckpointStateReader | undefined
   /** Aborts a restore. */
   readonly signal?: AbortSignal
 }

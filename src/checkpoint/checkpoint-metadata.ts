@@ -12,7 +12,7 @@
  *
  * The payload is
  *
- *     { checkpointId, timestampMs, jobId,
+ *     { checkpointId, snapshotType, epoch, timestampMs, jobId,
  *       operators: [{ operatorId, maxParallelism, subtasks: [{ subtaskIndex, keyedStateHandle }] }],
  *       hostData }
  *
@@ -37,10 +37,18 @@ const DIGEST_BYTES = 32
 
 /** @throws StateBackendError `INVALID_ARGUMENT`: host data that JSON cannot hold. */
 export function encodeCheckpointMetadata(checkpoint: CompletedCheckpoint): Buffer {
-  const { checkpointId, timestampMs, jobId, operators, hostData } = checkpoint
+  const { checkpointId, snapshotType, epoch, timestampMs, jobId, operators, hostData } = checkpoint
   checkJsonValue('hostData', hostData)
   const payload = Buffer.from(
-    JSON.stringify({ checkpointId, timestampMs, jobId, operators, hostData }),
+    JSON.stringify({
+      checkpointId,
+      snapshotType,
+      epoch,
+      timestampMs,
+      jobId,
+      operators,
+      hostData,
+    }),
   )
   const header = Buffer.alloc(HEADER_BYTES)
   header.set(MAGIC)

@@ -8,6 +8,7 @@ import type {
   OperatorCheckpoint,
   SubtaskState,
 } from './completed-checkpoint.js'
+import { SNAPSHOT_TYPES } from './checkpoint-options.js'
 import type { JsonValue } from './json-value.js'
 import {
   IncrementalRemoteKeyedStateHandle,
@@ -35,6 +36,8 @@ function completedCheckpoint(value: unknown): CompletedCheckpoint {
   const fields = object(value, 'the payload')
   return {
     checkpointId: integer(fields, 'checkpointId', 1),
+    snapshotType: oneOf(fields, 'snapshotType', SNAPSHOT_TYPES),
+    epoch: integer(fields, 'epoch', 0),
     timestampMs: finite(fields, 'timestampMs'),
     jobId: text(fields, 'jobId'),
     operators: array(fields, 'operators').map(operatorCheckpoint),
@@ -108,9 +111,11 @@ function text(fields: Fields, name: string): string {
   throw new Error(`${name} is no string`)
 }
 
-function oneOf(fields: Fields, name: string, choices: readonly string[]): void {
+function oneOf<T extends string>(fields: Fields, name: string, choices: readonly T[]): T {
   const value = text(fields, name)
-  if (!choices.includes(value)) throw new Error(`${name} is ${JSON.stringify(value)}`)
+  const found = choices.find((choice) => choice === value)
+  if (found === undefined) throw new Error(`${name} is ${JSON.stringify(value)}`)
+  return found
 }
 
 function finite(fields: Fields, name: string): number {

@@ -7,9 +7,21 @@ import type {
   SnapshotResult,
 } from './snapshotable.js'
 
+/** How the tables of a restored state came to local disk. Those small enough to be inside a handle are not counted. */
+export interface RestoreStatistics {
+  /** Tables that a dead incarnation had left in the work directory, whole and unchanged. */
+  readonly linkedTables: number
+  readonly linkedBytes: number
+  /** Tables that were read from storage. */
+  readonly fetchedTables: number
+  readonly fetchedBytes: number
+}
+
 /** A keyed state backend whose state can be checkpointed. */
 export interface CheckpointableKeyedStateBackend<K>
   extends KeyedStateBackend<K>, Snapshotable, CheckpointListener {
+  /** How this backend's state was restored: all zero when it started empty. */
+  readonly restored: RestoreStatistics
   /**
    * Takes a savepoint: a snapshot that names no table of a checkpoint and that no checkpoint will name. Everything goes to the
    * exclusive scope of `streamFactory`.

@@ -1,6 +1,8 @@
 /** A checkpoint of a whole job: one handle per subtask of every operator, and what the host wants back with them. */
+import type { SnapshotType } from './checkpoint-options.js'
 import type { JsonValue } from './json-value.js'
 import type { IncrementalRemoteKeyedStateHandle } from './keyed-state-handle.js'
+import type { StreamStateHandle } from '../storage/checkpoint-storage.js'
 
 export interface SubtaskState {
   /** From 0. */
@@ -19,6 +21,9 @@ export interface OperatorCheckpoint {
 /** A checkpoint that is, or is about to be, published. Immutable. */
 export interface CompletedCheckpoint {
   readonly checkpointId: number
+  readonly snapshotType: SnapshotType
+  /** Of the attempt at running the job that took it: a later attempt's checkpoint is newer, whatever the ids. 0 without a coordinator. */
+  readonly epoch: number
   /** When it was triggered, in milliseconds since the epoch. For people. */
   readonly timestampMs: number
   readonly jobId: string
@@ -34,4 +39,29 @@ export function stateHandlesOf(
 ): IncrementalRemoteKeyedStateHandle[] {
   const operator = checkpoint?.operators.find((each) => each.operatorId === operatorId)
   return (operator?.subtasks ?? []).flatMap(({ keyedStateHandle }) => keyedStateHandle ?? [])
+}
+
+/** The state of all subtasks: tables and meta information. */
+export function allStates({ operators }: CompletedCheckpoint): StreamStateHandle[] {
+  return operators
+    .flatMap(({ subtasks }) => subtasks)
+    .flatMap(({ keyedStateHandle }) =>
+      keyedStateHandle === null
+        ? []
+        : [keyedStateHandle.metaState, ...keyedStateHandle.sharedState.map(({ state }) => state)],
+    )
+}
+
+/** Locations of the objects that the checkpoint names, some perhaps more than once; inline state has none. */
+export function objectsOf({ operators }: CompletedCheckpoint): {
+  shared: string[]
+  exclusive: string[]
+} {
+  const objects = operators
+    .flatMap(({ subtasks }) => subtasks)
+    .flatMap(({ keyedStateHandle }) => keyedStateHandle?.objects() ?? [])
+  return {
+    shared: objects.flatMap(({ shared }) => shared),
+    exclusive: objects.flatMap(({ exclusive }) => exclusive),
+  }
 }

@@ -32,13 +32,11 @@ export function deltaTable(
   return { path, sizeBytes, sha256, smallest, largest, entryCount, sketch, ...range }
 }
 
-/** Bytes of the deltas merged into one, estimated; their sum where the keys of one were not counted. */
+/** Bytes of the deltas, from oldest to newest, merged into one, estimated; their sum where the keys of one were not counted. */
 export function estimateMergedBytes(deltas: readonly DeltaTable[]): number {
   const bytes = deltas.reduce((total, delta) => total + delta.sizeBytes, 0)
   const sketches = deltas.flatMap((delta) => (delta.sketch === undefined ? [] : [delta.sketch]))
-  if (sketches.length < deltas.length || bytes === 0) return bytes
-  const entries = deltas.reduce((total, delta) => total + delta.entryCount, 0)
-  return bytes * Math.min(1, KeySketch.distinctKeys(sketches) / entries)
+  return sketches.length < deltas.length ? bytes : bytes * KeySketch.remainingFraction(sketches)
 }
 
 /**
@@ -50,9 +48,7 @@ export async function mergeDeltas(
   path: string,
   options: { slicer: Slicer; signal: AbortSignal; table: TableWriterOptions },
 ): Promise<DeltaTable> {
-  const first = deltas[0]
-  const last = deltas.at(-1)
-  assert(first !== undefined && last !== undefined, 'a merge has deltas')
+  assert(deltas.length > 0, 'a merge has deltas')
   const table = await TableFileWriter.create(path, options.table)
   const readers: TableReader[] = []
   const sketch = new KeySketch()
@@ -61,7 +57,7 @@ export async function mergeDeltas(
     options.slicer.restart()
     for (const entry of mergeEntries(readers.map((reader) => reader.entries()))) {
       table.add(entry.userKey, entry.sequence, entry.type, entry.value)
-      sketch.add(entry.userKey)
+      sketch.add(entry.userKey, entry.userKey.length + entry.value.length)
       if (!options.slicer.due()) continue
       throwIfAborted(options.signal)
       await table.flush()
@@ -69,7 +65,11 @@ export async function mergeDeltas(
     }
     const file = await table.finish()
     assert(file !== undefined, 'merged deltas are never empty')
-    const range = { fromSequence: first.fromSequence, toSequence: last.toSequence }
+    // Deltas of united sources are not in the order of their sequences.
+    const range = {
+      fromSequence: Math.min(...deltas.map((delta) => delta.fromSequence)),
+      toSequence: Math.max(...deltas.map((delta) => delta.toSequence)),
+    }
     return deltaTable(file, range, sketch)
   } catch (error) {
     await table.abort()

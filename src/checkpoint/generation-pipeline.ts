@@ -5,11 +5,13 @@
  * A1 Generations are written and retired in the order they were frozen, one at a time.
  * A2 A snapshot is planned right after its generation was written and before the next one is.
  * A3 After the first failure to write a generation nothing is written or planned any more: the order of writes would have a hole.
+ * A4 After `close` nothing is begun: what comes in is dropped, also what retiring the generation under way freezes.
  */
 import type { Clock } from '../common/clock.js'
 import { throwIfAborted } from '../common/concurrency.js'
 import { SerialQueue } from '../common/serial-queue.js'
 import { Slicer } from '../common/slicer.js'
+import type { StateBackendError } from '../errors.js'
 import { writeGeneration } from '../store/generation-writer.js'
 import type { LevelDBStore } from '../store/leveldb-store.js'
 import type { Generation, WriteBuffer } from '../store/write-buffer.js'
@@ -39,7 +41,8 @@ export class GenerationPipeline {
   readonly #queue = new SerialQueue()
   readonly #slicer: Slicer
   #lastSequence: number
-  #failure: { readonly error: unknown } | undefined
+  /** Why nothing is begun any more. */
+  #end: { readonly error: unknown } | undefined
 
   constructor(options: GenerationPipelineOptions) {
     this.#options = options
@@ -52,27 +55,28 @@ export class GenerationPipeline {
     return this.#lastSequence
   }
 
-  /** Takes over a frozen generation. */
+  /** Takes over a frozen generation; drops it after a failure or `close`. */
   submit(generation: Generation): void {
+    if (this.#end !== undefined) return
     void this.#queue.push(async () => {
-      if (this.#failure !== undefined) return
+      if (this.#end !== undefined) return
       try {
         await this.#write(generation)
       } catch (error) {
-        this.#failure = { error }
+        this.#end ??= { error }
         this.#options.onFailure(error)
       }
     })
   }
 
-  /** Plans a snapshot of everything submitted so far. Rejects with the failure that stopped the pipeline. */
+  /** Plans a snapshot of everything submitted so far. Rejects with the failure that stopped the pipeline, or the reason of `close`. */
   plan(
     checkpointId: number,
     snapshotType: SnapshotType,
     signal: AbortSignal,
   ): Promise<PlannedSnapshot> {
     return this.#queue.push(() => {
-      if (this.#failure !== undefined) throw this.#failure.error
+      if (this.#end !== undefined) throw this.#end.error
       throwIfAborted(signal)
       return this.#options.strategy.plan({
         checkpointId,
@@ -82,8 +86,17 @@ export class GenerationPipeline {
     })
   }
 
-  /** Resolves when everything submitted so far was written, or the pipeline has failed. */
+  /** Resolves when everything submitted so far was written, or the pipeline has failed. More may have been submitted meanwhile. */
   idle(): Promise<void> {
+    return this.#queue.idle()
+  }
+
+  /**
+   * Begins nothing more: waiting generations are dropped, waiting plans reject with `reason`. Resolves when what is under way has
+   * ended; nothing of the pipeline touches a file after that. Never rejects.
+   */
+  close(reason: StateBackendError): Promise<void> {
+    this.#end ??= { error: reason }
     return this.#queue.idle()
   }
 

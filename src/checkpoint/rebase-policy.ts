@@ -5,13 +5,17 @@
  * access. A delta costs the changed bytes; a merge uploads the merged deltas once more; a rebase uploads what LevelDB rewrote.
  */
 import { assert } from '../common/assert.js'
+import { StateBackendError } from '../errors.js'
 
 export interface RebasePolicy {
-  /** Deltas may grow to this fraction of the base before it is renewed. */
+  /** Deltas may grow to this fraction of the base before it is renewed. From 0 to 100, both included. */
   readonly deltaFractionMax: number
-  /** A restore adopts each delta as a level-0 table; LevelDB bears about this many. */
+  /** A restore adopts each delta as a level-0 table; LevelDB bears about this many. An integer from 1 to 1000, both included. */
   readonly deltaCountMax: number
-  /** Below this many bytes of deltas nothing is gained by renewing a base, however small it is. */
+  /**
+   * Below this many bytes of deltas nothing is gained by renewing a base, however small it is; up to eight times as many are merged
+   * with each other rather than renewing it for little. An integer from 0 to 2^40, both included.
+   */
   readonly smallStateBytes: number
 }
 
@@ -19,6 +23,36 @@ export const DEFAULT_REBASE_POLICY: RebasePolicy = {
   deltaFractionMax: 0.5,
   deltaCountMax: 32,
   smallStateBytes: 4 * 2 ** 20,
+}
+
+/** Both ends included. Beyond these a restore would read the state a hundred times over, or open more tables than LevelDB keeps open. */
+const DELTA_FRACTION_RANGE = { min: 0, max: 100 } as const
+const DELTA_COUNT_RANGE = { min: 1, max: 1000 } as const
+const SMALL_STATE_BYTES_RANGE = { min: 0, max: 2 ** 40 } as const
+
+/** The default policy, with what is given in its place. Throws `INVALID_ARGUMENT` for a value out of its range. */
+export function rebasePolicyOf(given: Partial<RebasePolicy> = {}): RebasePolicy {
+  const policy = { ...DEFAULT_REBASE_POLICY, ...given }
+  checkRange('deltaFractionMax', policy.deltaFractionMax, DELTA_FRACTION_RANGE, Number.isFinite)
+  checkRange('deltaCountMax', policy.deltaCountMax, DELTA_COUNT_RANGE, Number.isSafeInteger)
+  const { smallStateBytes } = policy
+  checkRange('smallStateBytes', smallStateBytes, SMALL_STATE_BYTES_RANGE, Number.isSafeInteger)
+  return policy
+}
+
+function checkRange(
+  name: string,
+  value: number,
+  { min, max }: { readonly min: number; readonly max: number },
+  isNumber: (value: unknown) => boolean,
+): void {
+  if (isNumber(value) && value >= min && value <= max) return
+  const kind = isNumber === Number.isSafeInteger ? 'an integer' : 'a number'
+  throw new StateBackendError(
+    'INVALID_ARGUMENT',
+    `rebasePolicy.${name} must be ${kind} from ${min} to ${max}, got ${String(value)}.`,
+    { details: { name, min, max } },
+  )
 }
 
 export interface DeltaChain {
@@ -33,6 +67,16 @@ export interface DeltaChain {
   readonly mergedNewBytes: number
 }
 
+/** What a rebase would come to now. */
+export interface RebaseEstimate {
+  /** Bytes of deltas that it would keep, because they hold writes that no table of the store has yet. */
+  readonly keptDeltaBytes: number
+  /** Bytes of the store's tables, which would be the base; 0 where that is not known. */
+  readonly baseBytes: number
+  /** Of all these, what is not in storage yet. */
+  readonly uploadBytes: number
+}
+
 /** A range `[from, to)` of all deltas, completed and new, at least two, which become one table. */
 export interface DeltaMerge {
   readonly from: number
@@ -44,6 +88,13 @@ export type SnapshotDecision =
 
 /** A merge that does not at least halve what it was called for would soon be called for again. */
 const WORTHWHILE_MERGE = 0.5
+/** A rebase that does not spare a restore at least so much of the limit would be called for again by the very next checkpoints. */
+const WORTHWHILE_REBASE = 0.5
+/**
+ * So many times `smallStateBytes` deltas may go beyond the limit where a rebase would spare a restore nothing: LevelDB's tables hold
+ * versions of a small state that a merge drops. Also what is merged at most where a rebase would do, which takes links only.
+ */
+const SMALL_STATES_MERGED_MAX = 8
 /** New deltas that overlap less than this are kept apart: merging them would cost time and save nothing. */
 const WORTHWHILE_FUSION = 0.7
 /** More deltas than this in one interval are fused even if they hardly overlap: each costs a restore an open file. */
@@ -51,15 +102,35 @@ const NEW_DELTAS_MAX = 4
 /** A merge by count takes at least so many deltas, so that it is not needed again at the next checkpoint. */
 const MERGE_WIDTH_MIN = 8
 
-export function decideSnapshot(chain: DeltaChain, policy: RebasePolicy): SnapshotDecision {
-  const deltas = [...chain.completedDeltaBytes, ...chain.newDeltaBytes]
-  const deltaBytes = sum(deltas)
+/** `estimate` is asked only where a rebase may be needed. */
+export function decideSnapshot(
+  chain: DeltaChain,
+  policy: RebasePolicy,
+  estimate: () => RebaseEstimate,
+): SnapshotDecision {
+  const deltaCount = chain.completedDeltaBytes.length + chain.newDeltaBytes.length
+  const deltaBytes = sum(chain.completedDeltaBytes) + sum(chain.newDeltaBytes)
   const limit = Math.max(policy.deltaFractionMax * chain.baseBytes, policy.smallStateBytes)
-  if (deltaBytes > limit) {
-    const worthwhile = deltas.length > 1 && chain.mergedBytes <= limit * WORTHWHILE_MERGE
-    return worthwhile ? { kind: 'extend', merge: merge(0, deltas.length) } : { kind: 'rebase' }
-  }
-  return { kind: 'extend', merge: decideMerge(chain, policy) }
+  const extended: SnapshotDecision = { kind: 'extend', merge: decideMerge(chain, policy) }
+  if (deltaBytes <= limit) return extended
+  const merged: SnapshotDecision | undefined =
+    deltaCount > 1 ? { kind: 'extend', merge: merge(0, deltaCount) } : undefined
+  if (chain.mergedBytes <= limit * WORTHWHILE_MERGE && merged !== undefined) return merged
+  const rebase = estimate()
+  const restored = rebase.baseBytes + rebase.keptDeltaBytes
+  const freedBytes = deltaBytes - rebase.keptDeltaBytes
+  const mergedMax = SMALL_STATES_MERGED_MAX * policy.smallStateBytes
+  const rebaseFrees =
+    chain.baseBytes + deltaBytes - restored >= limit * WORTHWHILE_REBASE ||
+    freedBytes >= limit + mergedMax ||
+    (freedBytes > 0 && rebase.uploadBytes <= sum(chain.newDeltaBytes))
+  const mergeFrees = chain.mergedBytes <= deltaBytes * WORTHWHILE_MERGE
+  // Both what is uploaded now and what a restore reads after.
+  const mergeIsCheaper =
+    chain.mergedBytes <= mergedMax &&
+    chain.baseBytes + 2 * chain.mergedBytes <= restored + rebase.uploadBytes
+  if (merged !== undefined && mergeFrees && (mergeIsCheaper || !rebaseFrees)) return merged
+  return rebaseFrees ? { kind: 'rebase' } : extended
 }
 
 /**

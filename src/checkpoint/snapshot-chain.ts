@@ -7,7 +7,7 @@
  * I3 The deltas of a chain are contiguous: each begins with the sequence after the last of the one before.
  */
 import { assert } from '../common/assert.js'
-import type { CapturedTables } from '../store/leveldb-store.js'
+import type { CapturedTables, CapturePreview } from '../store/leveldb-store.js'
 import { estimateMergedBytes, type DeltaTable } from './delta-table.js'
 import type { TableHandle } from './keyed-state-handle.js'
 import {
@@ -15,6 +15,7 @@ import {
   decideSnapshot,
   type DeltaChain,
   type DeltaMerge,
+  type RebaseEstimate,
   type RebasePolicy,
   type SnapshotDecision,
 } from './rebase-policy.js'
@@ -32,6 +33,8 @@ export type ChainBase = {
       readonly handle?: undefined
       readonly path: string
       readonly sizeBytes: number
+      /** Where it is known already: the upload sees to it that these are the bytes. */
+      readonly sha256?: string
       readonly table: Omit<TableHandle, 'state'>
     }
 )
@@ -95,9 +98,41 @@ export function decide(
   chain: SnapshotChain,
   deltas: readonly DeltaTable[],
   policy: RebasePolicy,
+  estimate: () => RebaseEstimate,
 ): SnapshotDecision {
   const baseBytes = chain.base.reduce((bytes, base) => bytes + baseSizeBytes(base), 0)
-  return decideSnapshot(sizesOf(baseBytes, chain.deltas, deltas), policy)
+  return decideSnapshot(sizesOf(baseBytes, chain.deltas, deltas), policy, estimate)
+}
+
+/** What `rebasedPlan` would come to, of what the store would give now. */
+export function estimateRebase(
+  chain: SnapshotChain,
+  deltas: readonly DeltaTable[],
+  { incarnation, preview }: { incarnation: string; preview: CapturePreview },
+): RebaseEstimate {
+  const inStorage = new Set(
+    [...chain.base, ...chain.deltas].flatMap(({ identity, handle }) =>
+      handle === undefined ? [] : [identity],
+    ),
+  )
+  const uploads = preview.tables.filter(
+    ({ number }) => !inStorage.has(tableIdentity(incarnation, number)),
+  )
+  const lacking = ({ toSequence }: DeltaTable): boolean => toSequence > preview.coveredSequence
+  const added = deltas.filter(lacking)
+  return {
+    keptDeltaBytes: bytesOf([...chain.deltas.map(({ delta }) => delta).filter(lacking), ...added]),
+    baseBytes: bytesOf(preview.tables),
+    uploadBytes: bytesOf([...uploads, ...added]),
+  }
+}
+
+function bytesOf(tables: readonly { readonly sizeBytes: number }[]): number {
+  return tables.reduce((bytes, { sizeBytes }) => bytes + sizeBytes, 0)
+}
+
+function tableIdentity(incarnation: string, number: number): string {
+  return `${incarnation}/${number}`
 }
 
 function baseSizeBytes(base: ChainBase): number {
@@ -137,12 +172,23 @@ export function extendedPlan(
 ): SnapshotPlan {
   assert(isContiguous(chain, deltas, throughSequence), 'I3: the deltas of a chain are contiguous')
   return {
-    kind: merge !== undefined ? 'merge' : deltas.length > 0 ? 'delta' : 'none',
+    kind: kindOf(chain, deltas, merge),
     base: chain.base,
     deltas: [...chain.deltas, ...deltas.map((delta) => ({ delta, handle: undefined }))],
     merge,
     throughSequence,
   }
+}
+
+/** A restored chain may have tables that go to storage now, because they were cut, or lie where no checkpoint may name them (C1). */
+function kindOf(
+  { base, deltas }: SnapshotChain,
+  added: readonly DeltaTable[],
+  merge: DeltaMerge | undefined,
+): SnapshotPlan['kind'] {
+  if (base.some(({ handle }) => handle === undefined)) return 'rebase'
+  if (merge !== undefined) return 'merge'
+  return added.length > 0 || deltas.some(({ handle }) => handle === undefined) ? 'delta' : 'none'
 }
 
 /**
@@ -165,7 +211,7 @@ export function rebasedPlan(
     inStorage.set(identity, handle)
   }
   const base = captured.tables.map((table): ChainBase => {
-    const identity = `${options.incarnation}/${table.number}`
+    const identity = tableIdentity(options.incarnation, table.number)
     const described = {
       role: 'base' as const,
       level: table.level,

@@ -18,7 +18,7 @@ import {
   CheckpointedStateScope,
   type CheckpointStreamFactory,
 } from '../storage/checkpoint-storage.js'
-import type { CapturedTables } from '../store/leveldb-store.js'
+import type { CapturedTables, CapturePreview } from '../store/leveldb-store.js'
 import type { TableWriterOptions } from '../table/table-writer.js'
 import type { SnapshotType } from './checkpoint-options.js'
 import type { DeltaTable } from './delta-table.js'
@@ -29,6 +29,7 @@ import {
   decide,
   decideWithoutRebase,
   EMPTY_CHAIN,
+  estimateRebase,
   extendedPlan,
   isContiguous,
   newDeltas,
@@ -48,8 +49,8 @@ const UNCONFIRMED_BYTES_MAX = 512 * 2 ** 20
 export interface BaseSource {
   /** Links or writes the store's tables into the new folder `directory`; `undefined` when that is not possible just now. */
   captureTables(directory: string): CapturedTables | undefined | Promise<CapturedTables | undefined>
-  /** As `CapturedTables.coveredSequence`, without capturing. */
-  coveredSequence(): number
+  /** What `captureTables` would give now, as far as that is known before. */
+  previewCapture(): CapturePreview
 }
 
 export interface SnapshotStrategyOptions {
@@ -65,6 +66,8 @@ export interface SnapshotStrategyOptions {
   readonly randomId: () => string
   /** The chain of the checkpoint this backend was restored from, or the empty one. */
   readonly chain: SnapshotChain
+  /** Called whenever a checkpoint of this backend was completed, with its chain. */
+  readonly onCompleted?: (chain: SnapshotChain) => void
   /** Bytes of local deltas that no completed checkpoint has. Default 512 MiB. */
   readonly unconfirmedBytesMax?: number
 }
@@ -112,7 +115,7 @@ export class SnapshotStrategy {
     this.#deltas.add(delta)
     const { unconfirmedBytesMax = UNCONFIRMED_BYTES_MAX, baseSource } = this.#options
     if (this.#deltas.unconfirmedBytes <= unconfirmedBytesMax) return
-    this.#deltas.forgetThrough(baseSource.coveredSequence())
+    this.#deltas.forgetThrough(baseSource.previewCapture().coveredSequence)
     while (this.#pending.size > 0) this.#forgetOldestPending()
     this.#sweep()
   }
@@ -122,7 +125,12 @@ export class SnapshotStrategy {
     const deltas = newDeltas(this.#completed, this.#deltas.unconfirmed)
     const contiguous = isContiguous(this.#completed, deltas, request.throughSequence)
     const extensible = contiguous && request.snapshotType === 'checkpoint'
-    const decision = decide(this.#completed, deltas, this.#options.policy)
+    const decision = decide(this.#completed, deltas, this.#options.policy, () =>
+      estimateRebase(this.#completed, deltas, {
+        incarnation: this.#options.incarnation,
+        preview: this.#options.baseSource.previewCapture(),
+      }),
+    )
     let planned: PlannedSnapshot | undefined
     if (!extensible || decision.kind === 'rebase') planned = await this.#rebase(request, deltas)
     if (planned === undefined && extensible) {
@@ -162,7 +170,7 @@ export class SnapshotStrategy {
     return { request, plan, captureDirectory }
   }
 
-  /** Uploads a plan and returns its handle. The local tables it needs stay until it has settled. */
+  /** Uploads a plan and returns its handle. The local tables it needs stay until the plan is released. */
   async upload(
     planned: PlannedSnapshot,
     input: { meta: Buffer; streamFactory: CheckpointStreamFactory; signal: AbortSignal },
@@ -191,11 +199,10 @@ export class SnapshotStrategy {
     } finally {
       // Only now: no chain names the merged table before, and a sweep would take it.
       this.#deltas.track(mergedPath)
-      this.release(planned)
     }
   }
 
-  /** Releases what a plan holds on the disk; `upload` does so itself. */
+  /** To be called for every plan, once it is uploaded or given up: releases what it holds on the disk. */
   release(planned: PlannedSnapshot): void {
     this.#running.delete(planned)
     if (planned.captureDirectory !== undefined) {
@@ -225,6 +232,7 @@ export class SnapshotStrategy {
     else return
     for (const id of this.#pending.keys()) if (id <= checkpointId) this.#pending.delete(id)
     this.#sweep()
+    this.#options.onCompleted?.(this.#completed)
   }
 
   #complete(chain: SnapshotChain): void {

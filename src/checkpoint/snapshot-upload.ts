@@ -107,7 +107,8 @@ async function uploadTable(
   const { identity } = table
   if (table.handle !== undefined) return { identity, handle: table.handle }
   const body = bodyOfFile(table.path, table.sizeBytes)
-  const state = await write(tableScope, body, { name: 'ldb', signal })
+  const options = { name: 'ldb', expectedSha256: table.sha256, signal }
+  const state = await write(tableScope, body, options)
   return { identity, handle: { ...table.table, state } }
 }
 

@@ -7,8 +7,9 @@ export interface SnapshotResult {
   /** `undefined` when the backend has no state at all: nothing was written, and there is nothing to restore. */
   readonly jobManagerOwnedSnapshot: IncrementalRemoteKeyedStateHandle | undefined
   /**
-   * How the tables came about: the chain was extended by a delta, deltas were merged, or the chain starts anew from a base. `none`:
-   * nothing was written since the last completed checkpoint.
+   * How the tables came about: the chain was extended by a delta, deltas were merged, or the chain starts anew from a base. The first
+   * checkpoint after a restore also counts tables that it had to bring to storage, because the restore cut them or they lie in a
+   * savepoint: base tables as a rebase, deltas as a delta. `none`: no table was written since the last completed checkpoint.
    */
   readonly kind: 'none' | 'delta' | 'merge' | 'rebase'
   /** Bytes that went to storage for this snapshot. */
@@ -29,7 +30,8 @@ export interface SnapshotContext {
 export interface Snapshotable {
   /**
    * Takes a snapshot. The synchronous part is done when the call returns: writes made after it are not in the snapshot. The promise
-   * is the asynchronous part; it rejects with `SNAPSHOT_DURING_PROCESSING` when a state callback or scan is in progress,
+   * is the asynchronous part; it rejects with `INVALID_ARGUMENT` for an id that is not above that of every snapshot taken here or
+   * restored, checkpoint or savepoint, `SNAPSHOT_DURING_PROCESSING` when a state callback or scan is in progress,
    * `SNAPSHOT_ABORTED` after an abort, `BACKEND_CLOSED` after a close, `CHECKPOINT_FAILED` or a storage code when it cannot be done. A
    * failed or aborted snapshot leaves nothing in storage, and what it would have held goes into the next.
    */

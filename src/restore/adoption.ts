@@ -1,20 +1,22 @@
 /**
- * One table of a handle becomes a local table: downloaded and verified, cut where it reaches beyond the range, and numbered.
+ * One table of a handle becomes a local table: brought and verified, cut where it reaches beyond the range, and numbered.
  */
 import { Buffer } from 'node:buffer'
-import { linkSync, renameSync, rmSync } from 'node:fs'
+import { renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Clock } from '../common/clock.js'
+import { linkOrCopyAsync } from '../common/link-or-copy.js'
+import { fileSystemError } from '../common/node-errors.js'
 import { Slicer } from '../common/slicer.js'
 import { mergeDeltas, type DeltaTable } from '../checkpoint/delta-table.js'
 import type { TableHandle } from '../checkpoint/keyed-state-handle.js'
 import type { ChainBase, ChainDelta, SnapshotChain } from '../checkpoint/snapshot-chain.js'
 import { keyGroupOf, keyGroupRangeBounds } from '../record/composite-key.js'
 import type { KeyGroupRange } from '../record/key-group-range.js'
-import type { CheckpointStorage } from '../storage/checkpoint-storage.js'
 import { userKeyOf } from '../table/internal-key.js'
 import { tableFileName, type ManifestFile } from '../table/manifest.js'
 import { clipTable } from '../table/table-clipper.js'
+import type { StateDownloader } from './state-downloader.js'
 
 /** LevelDB bears about this many tables in level 0; the deltas of a longer union are merged first, source by source. */
 const LEVEL_0_TABLES_MAX = 40
@@ -36,7 +38,10 @@ export interface AdoptedTable {
   readonly role: TableHandle['role']
   readonly largestSequence: number
   readonly identity: string
-  /** Where its bytes lie in storage; `undefined` when they do not, because the table was cut or merged here. */
+  /**
+   * Where its bytes lie in storage; `undefined` when they do not, because the table was cut or merged here, and when a later checkpoint
+   * may not name them there (C1).
+   */
   readonly handle: TableHandle | undefined
   /** Tables of one source have one range. */
   readonly source: KeyGroupRange
@@ -47,7 +52,7 @@ export async function fetchTable(
   table: TableHandle,
   range: KeyGroupRange,
   number: number,
-  input: AdoptionInput & { readonly storage: CheckpointStorage },
+  input: AdoptionInput & { readonly downloader: StateDownloader },
 ): Promise<AdoptedTable | undefined> {
   const target = join(input.tableDirectory, tableFileName(number))
   const path = join(input.deltaDirectory, `restored-${tableFileName(number)}`)
@@ -57,23 +62,32 @@ export async function fetchTable(
   const smallest = Buffer.from(table.smallest, 'base64')
   const largest = Buffer.from(table.largest, 'base64')
   if (isWithin(smallest, largest, range)) {
-    await input.storage.download(state, target, { signal: input.signal })
-    if (role === 'delta') linkSync(target, path)
+    await input.downloader.bring(table, target, input.signal)
+    const reusable = input.downloader.isReusable(state)
+    if (role === 'delta' || !reusable) await linkAgain(target, path)
     const file = { level, number, sizeBytes: state.sizeBytes, smallest, largest }
-    return { ...common, file, sha256: state.sha256, handle: table }
+    return { ...common, file, sha256: state.sha256, handle: reusable ? table : undefined }
   }
   const whole = `${path}.whole`
-  await input.storage.download(state, whole, { signal: input.signal })
+  await input.downloader.bring(table, whole, input.signal)
   const clipped = await clipTable(whole, target, keyGroupRangeBounds(range), {
     slicer: new Slicer(input.clock),
     signal: input.signal,
   })
   rmSync(whole)
   if (clipped === undefined) return undefined
-  linkSync(target, path)
+  await linkAgain(target, path)
   const { sizeBytes, sha256 } = clipped
   const file = { level, number, sizeBytes, smallest: clipped.smallest, largest: clipped.largest }
   return { ...common, file, sha256, handle: undefined }
+}
+
+async function linkAgain(from: string, to: string): Promise<void> {
+  try {
+    await linkOrCopyAsync(from, to)
+  } catch (error) {
+    throw fileSystemError(error, 'link a table to', to, 'STORE_FAILED')
+  }
 }
 
 function isWithin(smallest: Buffer, largest: Buffer, range: KeyGroupRange): boolean {
@@ -119,7 +133,7 @@ async function merged(
     rmSync(join(input.tableDirectory, tableFileName(file.number)))
   }
   renameSync(mergedPath, first.path)
-  linkSync(first.path, join(input.tableDirectory, tableFileName(first.file.number)))
+  await linkAgain(first.path, join(input.tableDirectory, tableFileName(first.file.number)))
   const { sizeBytes, smallest, largest, sha256, toSequence } = table
   const file = { level: 0, number: first.file.number, sizeBytes, smallest, largest }
   return { ...first, file, sha256, largestSequence: toSequence, handle: undefined }
@@ -132,12 +146,11 @@ function deltaOf({ path, file, sha256, largestSequence }: AdoptedTable): DeltaTa
   return { path, sizeBytes, sha256, smallest, largest, ...range, entryCount: 0, sketch: undefined }
 }
 
-/** The adopted tables as the chain that the next checkpoint continues; what has no handle is uploaded by it. */
-export function chainOf(
-  tables: readonly AdoptedTable[],
-  checkpointId: number,
-  throughSequence: number,
-): SnapshotChain {
+/**
+ * The adopted tables as the chain that the next checkpoint continues; what has no handle is uploaded by it. It has the id 0, below all
+ * that this task will hear of: what was restored may have an id of another job, and no notice about an id of before can matter here.
+ */
+export function chainOf(tables: readonly AdoptedTable[], throughSequence: number): SnapshotChain {
   const base = tables.filter(({ role }) => role === 'base').map(chainBaseOf)
   const deltas = tables
     .filter(({ role }) => role === 'delta')
@@ -145,16 +158,17 @@ export function chainOf(
       const { identity, handle } = table
       return { identity, handle, delta: deltaOf(table) }
     })
-  return { checkpointId, base, deltas, throughSequence }
+  return { checkpointId: 0, base, deltas, throughSequence }
 }
 
 function chainBaseOf(table: AdoptedTable): ChainBase {
-  const { identity, handle, path, file, largestSequence } = table
+  const { identity, handle, path, file, sha256, largestSequence } = table
   if (handle !== undefined) return { identity, handle }
   return {
     identity,
     path,
     sizeBytes: file.sizeBytes,
+    sha256,
     table: {
       role: 'base',
       level: file.level,

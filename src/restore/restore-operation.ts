@@ -12,6 +12,7 @@
 import { mapLimit, throwIfAborted } from '../common/concurrency.js'
 import type { Clock } from '../common/clock.js'
 import { StateBackendError } from '../errors.js'
+import type { RestoreStatistics } from '../checkpoint/checkpointable-keyed-state-backend.js'
 import type { IncrementalRemoteKeyedStateHandle } from '../checkpoint/keyed-state-handle.js'
 import {
   decodeMetaInformation,
@@ -20,16 +21,19 @@ import {
 } from '../checkpoint/meta-information.js'
 import { EMPTY_CHAIN, type SnapshotChain } from '../checkpoint/snapshot-chain.js'
 import type { KeyGroupRange } from '../record/key-group-range.js'
-import type { CheckpointStorage } from '../storage/checkpoint-storage.js'
+import type { CheckpointStateReader } from '../storage/checkpoint-state-reader.js'
 import type { ManifestFile } from '../table/manifest.js'
 import { chainOf, fetchTable, shortenedChain, type AdoptedTable } from './adoption.js'
+import { StateDownloader, type LocalTables } from './state-downloader.js'
 
 /** Tables of one restore that are fetched at a time. */
 const FETCHES_MAX = 8
 
 export interface RestoreInput {
   readonly stateHandles: readonly IncrementalRemoteKeyedStateHandle[]
-  readonly checkpointStorage: CheckpointStorage | undefined
+  readonly checkpointStorage: CheckpointStateReader | undefined
+  /** Tables that need not be fetched. */
+  readonly localTables?: LocalTables | undefined
   readonly keyGroupRange: KeyGroupRange
   readonly maxParallelism: number
   readonly keyType: string
@@ -49,12 +53,20 @@ export interface RestoredTables {
   readonly files: readonly ManifestFile[]
   /** What the next checkpoint continues. */
   readonly chain: SnapshotChain
+  readonly statistics: RestoreStatistics
+}
+
+const NOTHING_RESTORED: RestoredTables = {
+  meta: undefined,
+  files: [],
+  chain: EMPTY_CHAIN,
+  statistics: { linkedTables: 0, linkedBytes: 0, fetchedTables: 0, fetchedBytes: 0 },
 }
 
 export async function restoreTables(input: RestoreInput): Promise<RestoredTables> {
   const { keyGroupRange, stateHandles, signal } = input
   const handles = stateHandles.flatMap((handle) => handle.getIntersection(keyGroupRange) ?? [])
-  if (handles.length === 0) return { meta: undefined, files: [], chain: EMPTY_CHAIN }
+  if (handles.length === 0) return NOTHING_RESTORED
   checkDisjoint(handles)
   const storage = input.checkpointStorage
   if (storage === undefined) {
@@ -75,11 +87,16 @@ export async function restoreTables(input: RestoreInput): Promise<RestoredTables
     signal,
   )
   const meta = uniteMetaInformation(metas)
+  const downloader = new StateDownloader(storage, input.localTables)
   const fetched = await mapLimit(
     handles.flatMap((handle) => handle.sharedState.map((table) => ({ handle, table }))),
     FETCHES_MAX,
     ({ handle, table }, fetching, index) =>
-      fetchTable(table, handle.keyGroupRange, index + 1, { ...input, storage, signal: fetching }),
+      fetchTable(table, handle.keyGroupRange, index + 1, {
+        ...input,
+        downloader,
+        signal: fetching,
+      }),
     signal,
   )
   throwIfAborted(signal)
@@ -87,11 +104,11 @@ export async function restoreTables(input: RestoreInput): Promise<RestoredTables
     fetched.filter((table): table is AdoptedTable => table !== undefined),
     input,
   )
-  const checkpointId = Math.max(...handles.map((handle) => handle.checkpointId))
   return {
     meta,
     files: tables.map(({ file }) => file),
-    chain: chainOf(tables, checkpointId, meta.lastSequence),
+    chain: chainOf(tables, meta.lastSequence),
+    statistics: downloader.statistics,
   }
 }
 

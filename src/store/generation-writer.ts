@@ -75,8 +75,8 @@ async function writeEntries(
   for (const entry of cellEntries(entries)) {
     if (entry !== undefined) {
       sequence++
-      sketch.add(entry.key)
       const { key, value } = entry
+      sketch.add(key, key.length + (value?.length ?? 0))
       batches?.add(key, value)
       if (value === undefined) table.add(key, sequence, ValueType.Deletion, NO_BYTES)
       else table.add(key, sequence, ValueType.Value, value)

@@ -13,10 +13,12 @@
  *    sticky for tables only; after a failed append to its log it would take the next batch.
  */
 import type { Buffer } from 'node:buffer'
-import { linkSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { ClassicLevel, type ChainedBatch } from 'classic-level'
 import { assert } from '../common/assert.js'
+import { linkOrCopy } from '../common/link-or-copy.js'
+import { errnoOf } from '../common/node-errors.js'
 import { SerialQueue } from '../common/serial-queue.js'
 import { StateBackendError } from '../errors.js'
 import {
@@ -47,7 +49,7 @@ export interface LevelDBStoreOptions {
   readonly restored: boolean
 }
 
-/** A table of LevelDB's own, hard-linked out of the live database. */
+/** A table of LevelDB's own, hard-linked (or copied) out of the live database. */
 export interface CapturedTable extends ManifestFile {
   readonly path: string
 }
@@ -55,6 +57,13 @@ export interface CapturedTable extends ManifestFile {
 export interface CapturedTables {
   readonly tables: readonly CapturedTable[]
   /** Everything with a sequence up to this one is in `tables`; what is above is in LevelDB's log only. */
+  readonly coveredSequence: number
+}
+
+/** What a capture would give. */
+export interface CapturePreview {
+  readonly tables: readonly { readonly number: number; readonly sizeBytes: number }[]
+  /** As that of `CapturedTables`. */
   readonly coveredSequence: number
 }
 
@@ -182,6 +191,9 @@ export class LevelDBStore {
   /**
    * Hard-links the tables of the current version into the new folder `directory`: a rebase without a flush and without a wait. To be
    * called between batches. Returns `undefined` when compactions got in the way every time.
+   *
+   * On a file system without hard links it copies them, which holds the event loop for as long as that takes. A copy is as good: a table
+   * that the MANIFEST names is whole and is never changed, only removed.
    */
   captureTables(directory: string): CapturedTables | undefined {
     assert(this.#batchesInFlight === 0, 'tables are captured between batches')
@@ -191,31 +203,30 @@ export class LevelDBStore {
         return this.#captureOnce(directory)
       } catch (error) {
         rmSync(directory, { recursive: true, force: true })
-        if (!isMissingFile(error)) throw storeError('link tables of', this.directory, error)
+        if (errnoOf(error) !== 'ENOENT') throw storeError('link tables of', this.directory, error)
       }
     }
     return undefined
   }
 
-  /**
-   * The last sequence that is in a table and no longer needs the log. To be called between batches.
-   */
-  coveredSequence(): number {
+  /** What `captureTables` would give now; nothing where compactions get in the way every time. To be called between batches. */
+  previewCapture(): CapturePreview {
     for (let attempt = 0; attempt < CAPTURE_ATTEMPTS_MAX; attempt++) {
       try {
-        return this.#coveredBy(readManifest(this.directory))
+        const version = readManifest(this.directory)
+        return { tables: version.files, coveredSequence: this.#coveredBy(version) }
       } catch (error) {
-        if (!isMissingFile(error)) throw storeError('read the log of', this.directory, error)
+        if (errnoOf(error) !== 'ENOENT') throw storeError('read the log of', this.directory, error)
       }
     }
-    return 0
+    return { tables: [], coveredSequence: 0 }
   }
 
   #captureOnce(directory: string): CapturedTables {
     const version = readManifest(this.directory)
     const tables = version.files.map((file) => {
       const path = join(directory, tableFileName(file.number))
-      linkSync(join(this.directory, tableFileName(file.number)), path)
+      linkOrCopy(join(this.directory, tableFileName(file.number)), path)
       return { ...file, path }
     })
     return { tables, coveredSequence: this.#coveredBy(version) }
@@ -265,10 +276,6 @@ function makeFolder(directory: string): void {
   } catch (cause) {
     throw storeError('make the folder', directory, cause)
   }
-}
-
-function isMissingFile(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
 }
 
 function storeError(action: string, directory: string, cause: unknown): StateBackendError {

@@ -1,8 +1,10 @@
 /**
  * A lock file that belongs to one process at a time, and to nobody once that process is dead.
  *
- * Node has no file locks, so a lock is a file that says who made it. It appears whole, by link(2),
- * and the hard part is to take it from a dead process while others try the same:
+ * Node has no file locks, so a lock is a file that says who made it. It appears whole, by link(2);
+ * where the file system has no hard links it is created exclusively and then written, so that a
+ * process that dies in between leaves one that names nobody and is held until a person deletes it.
+ * The hard part is to take it from a dead process while others try the same:
  *
  * P1 a lock file is only ever replaced by the process that holds the *guard* of that very lock: a
  *    lock file as well, named after the random id in the lock it guards. So of all who find the
@@ -20,6 +22,7 @@ import { randomUUID } from 'node:crypto'
 import * as fs from 'node:fs'
 import { hostname } from 'node:os'
 import { basename, dirname, join } from 'node:path'
+import { linkOrCopy } from '../common/link-or-copy.js'
 import { errnoOf, fileSystemError } from '../common/node-errors.js'
 import { StateBackendError } from '../errors.js'
 
@@ -153,7 +156,7 @@ export class ProcessLock {
 /** Makes `path` the lock of `holder`, or throws. */
 function claim(path: string, holder: LockHolder, depth: number): void {
   for (let attempt = 0; attempt < attemptsMax; attempt++) {
-    if (place(path, holder, fs.linkSync)) return
+    if (place(path, holder, linkExclusively)) return
     const found = readHolder(path)
     if (found === undefined) continue
     if (isAlive(found) || depth === guardDepthMax) throw inUse(path, found)
@@ -183,9 +186,19 @@ function guardOf(path: string, dead: LockHolder): string {
   return join(dirname(path), `${lockName}.guard-${dead.id}`)
 }
 
+function linkExclusively(from: string, to: string): void {
+  if (linkOrCopy(from, to) === 'linked') return
+  const file = fs.openSync(to, 'r+')
+  try {
+    fs.fsyncSync(file)
+  } finally {
+    fs.closeSync(file)
+  }
+}
+
 /**
- * Writes `holder` to a file of its own and gives it the name `path` by `name`, whole. False when
- * link found the name taken.
+ * Writes `holder` to a file of its own and gives it the name `path` by `name`. False when
+ * `linkExclusively` found the name taken.
  */
 function place(
   path: string,

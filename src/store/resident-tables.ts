@@ -10,7 +10,7 @@ import { tableFileName } from '../table/manifest.js'
 import { TableFileWriter } from '../table/table-file.js'
 import type { TableWriterOptions } from '../table/table-writer.js'
 import { cellEntries } from './cell-entries.js'
-import type { CapturedTable, CapturedTables } from './leveldb-store.js'
+import type { CapturedTable, CapturedTables, CapturePreview } from './leveldb-store.js'
 import type { Buckets, StateTable } from './state-table.js'
 import type { WriteBuffer } from './write-buffer.js'
 
@@ -42,8 +42,9 @@ export class ResidentTables {
     this.#nextNumber = options.firstNumber
   }
 
-  coveredSequence(): number {
-    return this.#lastSequence()
+  /** How large the tables will be is known when they are written. */
+  previewCapture(): CapturePreview {
+    return { tables: [], coveredSequence: this.#lastSequence() }
   }
 
   /** To be called between generations. Every entry gets the last sequence: no key occurs twice. */

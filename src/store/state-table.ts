@@ -7,6 +7,7 @@
  * Invariants
  * I1 A layer shadows those below it: active, frozen from newest to oldest, young cache, old cache, store.
  * I2 Only the active layer is written by states; a packed or spilled cell that came from below is copied first (`put`).
+ * I3 No `Spilled` is in both layers of the read cache: it grows by the entries that are read, which are charged to the young one.
  */
 import type { Buffer } from 'node:buffer'
 import { ByteWriter, type ByteReader } from '../common/bytes.js'
@@ -44,8 +45,10 @@ export interface StateTableOwner {
   beginWrite(): void
   /** Accounts for active cells that grew (or shrank) by `bytes`. Never throws. */
   charge(bytes: number): void
-  /** Accounts for cached cells; may evict. */
+  /** Accounts for cells of the young cache; may evict. */
   chargeCache(bytes: number): void
+  /** Accounts for a cell of `bytes` that was taken out of the old cache. */
+  releaseOld(bytes: number): void
   /** A point read below all layers; `undefined` when absent. The bytes are the caller's own. */
   load(key: Buffer): Buffer | undefined
 }
@@ -99,8 +102,20 @@ export class StateTable {
     const cached = this.young[keyGroupOffset]?.get(identity)
     if (cached !== undefined) return cached
     const aging = this.old[keyGroupOffset]?.get(identity)
-    if (aging !== undefined) this.cache(keyGroupOffset, identity, aging)
+    if (aging !== undefined) {
+      // The type first: `instanceof` alone would cost a number a tenth of its way back.
+      if (typeof aging === 'object' && aging instanceof Spilled) {
+        this.#takeOld(keyGroupOffset, identity, aging)
+      }
+      this.cache(keyGroupOffset, identity, aging)
+    }
     return aging
+  }
+
+  /** Before a spilled cell of the old cache goes into the young one (I3). Any other never changes there and may be in both. */
+  #takeOld(keyGroupOffset: number, identity: KeyIdentity, cell: Spilled): void {
+    this.old[keyGroupOffset]?.delete(identity)
+    this.#owner.releaseOld(MAP_ENTRY_BYTES + elementBytes(identity) + cell.bytes)
   }
 
   /** A whole write operation: `beginWrite` and `set`. */

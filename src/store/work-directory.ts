@@ -1,36 +1,55 @@
 /**
  * The local directory that databases and tables are made in. It is scratch (S5): everything in it
- * can be lost, and what a dead process left is deleted when the next one comes.
+ * can be lost, and what a dead process left is deleted when nobody can use it any more.
  *
  *     level-state-backend.lock      who works here, see `process-lock.ts`
  *     inc-<name>-<uuid>/            one incarnation of one backend
+ *     left-<name>-<uuid>/           one that died: its tables may be linked by a restore
  *
  * W1 one process at a time works in a directory; its backends share it, counted. The last release
  *    gives it up.
  * W2 only names that this file makes are ever deleted, and a directory with any other name in it is
  *    refused before anything is made in it.
+ * W3 the folder of a dead incarnation is left over for one process: the one that takes the
+ *    directory next puts it aside, and deletes it when a checkpoint of its own is completed, after
+ *    `leftoversKeptMs`, or when it gives the directory up, whichever comes first. When that process
+ *    dies too, the one after it deletes what was put aside before anything else. Only who could not
+ *    restore, and says so, hands it on as it was.
  */
 import { randomUUID } from 'node:crypto'
 import * as fs from 'node:fs'
-import { join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { assert } from '../common/assert.js'
-import { fileSystemError } from '../common/node-errors.js'
+import { systemClock, type Clock } from '../common/clock.js'
+import { errnoOf, fileSystemError } from '../common/node-errors.js'
 import { StateBackendError } from '../errors.js'
+import { LeftoverTables } from './leftover-tables.js'
 import { ProcessLock } from './process-lock.js'
 
-const lockName = 'level-state-backend.lock'
+export const WORK_DIRECTORY_LOCK = 'level-state-backend.lock'
 const incarnationPattern =
   /^inc-[A-Za-z0-9._-]+-[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$/
+const leftoverPattern = new RegExp(incarnationPattern.source.replace('inc-', 'left-'))
 /**
  * Of a backend's name, in the name of its folder: enough to know it by, and within every file
  * system's limit.
  */
 const incarnationNameMaxLength = 64
 
+/**
+ * The tasks of a job are restored within this time of each other; after it a checkpoint that never
+ * completes keeps no second copy of the state on the disk.
+ */
+const leftoversKeptMs = 60 * 60 * 1000
+
 /** A directory this process holds, shared by its `WorkDirectory` objects. */
 interface HeldDirectory {
   readonly lock: ProcessLock
+  readonly leftovers: LeftoverTables
+  /** Ends the wait for `leftoversKeptMs`. */
+  readonly givenUp: AbortController
   users: number
+  failed: boolean
 }
 
 /** By real path, so that two ways to a directory are one. */
@@ -47,18 +66,23 @@ export class WorkDirectory {
 
   /**
    * Takes a directory for this process, made if it is missing, or shares what the process already
-   * has. When it is taken anew, the folders of dead incarnations are deleted.
+   * has. When it is taken anew, the folders of dead incarnations are put aside (W3).
    *
    * `DIRECTORY_IN_USE`: another live process has it, or another copy of this module: a worker
    * thread's. `DIRECTORY_NOT_EMPTY`: something in it is not ours. `DIRECTORY_NOT_WRITABLE`, also
    * where a file is in its place; `DISK_FULL`; `STORE_FAILED`.
    */
-  static acquire(directory: string): WorkDirectory {
+  static acquire(directory: string, clock: Clock = systemClock): WorkDirectory {
     const path = makeDirectory(directory)
     const held = heldDirectories.get(path)
-    if (held === undefined) heldDirectories.set(path, { lock: take(path), users: 1 })
+    if (held === undefined) heldDirectories.set(path, take(path, clock))
     else held.users++
     return new WorkDirectory(path)
+  }
+
+  /** Tables of incarnations that died before this process took the directory. */
+  get leftovers(): LeftoverTables {
+    return this.#held().leftovers
   }
 
   /**
@@ -67,7 +91,7 @@ export class WorkDirectory {
    * becomes '_', and 64 characters of it are used.
    */
   createIncarnation(name: string): string {
-    assert(!this.#released, 'a work directory is not used after its release', { path: this.path })
+    this.#held()
     const readable = name.slice(0, incarnationNameMaxLength).replaceAll(/[^A-Za-z0-9._-]/g, '_')
     const path = join(this.path, `inc-${readable || '_'}-${randomUUID()}`)
     try {
@@ -79,20 +103,31 @@ export class WorkDirectory {
   }
 
   /**
-   * Gives the directory up; a repetition does nothing. Folders are not deleted: whoever comes next
-   * does that.
+   * Gives the directory up; a repetition does nothing. The folders of this process are not deleted:
+   * they are their makers' own, or left to whoever comes next. `failed` when what it was taken for
+   * could not be made: then the leftovers stay for another attempt (W3).
    */
-  release(): void {
+  release(outcome: 'done' | 'failed' = 'done'): void {
     if (this.#released) return
+    const held = this.#held()
     this.#released = true
+    held.failed ||= outcome === 'failed'
+    held.users--
+    if (held.users > 0) return
+    heldDirectories.delete(this.path)
+    held.givenUp.abort()
+    if (held.failed) held.leftovers.folders.forEach(handOn)
+    else held.leftovers.sweepSync()
+    held.lock.release()
+  }
+
+  #held(): HeldDirectory {
+    assert(!this.#released, 'a work directory is not used after its release', { path: this.path })
     const held = heldDirectories.get(this.path)
     assert(held !== undefined && held.users > 0, 'a work directory in use is known', {
       path: this.path,
     })
-    held.users--
-    if (held.users > 0) return
-    heldDirectories.delete(this.path)
-    held.lock.release()
+    return held
   }
 }
 
@@ -107,16 +142,24 @@ function makeDirectory(directory: string): string {
   }
 }
 
-function take(path: string): ProcessLock {
+function take(path: string, clock: Clock): HeldDirectory {
   refuseStrangers(path)
-  const lock = ProcessLock.acquire(join(path, lockName))
+  const lock = ProcessLock.acquire(join(path, WORK_DIRECTORY_LOCK))
   try {
-    sweepIncarnations(path)
+    const leftovers = new LeftoverTables(putAside(path))
+    const givenUp = new AbortController()
+    if (leftovers.folders.length > 0) {
+      const waited = clock.sleep(leftoversKeptMs, givenUp.signal)
+      waited.then(
+        () => leftovers.sweep(),
+        () => undefined,
+      )
+    }
+    return { lock, leftovers, givenUp, users: 1, failed: false }
   } catch (error) {
     lock.release()
     throw error
   }
-  return lock
 }
 
 /** W2. */
@@ -132,8 +175,11 @@ function refuseStrangers(path: string): void {
 }
 
 function isOurs(entry: fs.Dirent): boolean {
-  if (entry.isDirectory()) return incarnationPattern.test(entry.name)
-  return entry.isFile() && (entry.name === lockName || entry.name.startsWith(`${lockName}.`))
+  if (entry.isDirectory()) return isIncarnation(entry) || leftoverPattern.test(entry.name)
+  return (
+    entry.isFile() &&
+    (entry.name === WORK_DIRECTORY_LOCK || entry.name.startsWith(`${WORK_DIRECTORY_LOCK}.`))
+  )
 }
 
 function entriesOf(path: string): fs.Dirent[] {
@@ -144,15 +190,46 @@ function entriesOf(path: string): fs.Dirent[] {
   }
 }
 
-/** S5. All are dead: their process held this lock, and this process has taken it only now. */
-function sweepIncarnations(path: string): void {
+function isIncarnation(entry: fs.Dirent): boolean {
+  return entry.isDirectory() && incarnationPattern.test(entry.name)
+}
+
+/**
+ * W3. All incarnations are dead: their process held this lock, and this process has taken it only
+ * now. Returns the folders that were put aside.
+ */
+function putAside(path: string): string[] {
+  const aside: string[] = []
   for (const entry of entriesOf(path)) {
-    if (!entry.isDirectory() || !incarnationPattern.test(entry.name)) continue
     const folder = join(path, entry.name)
+    if (isIncarnation(entry)) aside.push(folder)
+    else if (entry.isDirectory()) deleteFolder(folder)
+  }
+  return aside.map((folder) => {
+    const leftover = join(path, basename(folder).replace(/^inc-/, 'left-'))
     try {
-      fs.rmSync(folder, { recursive: true, force: true })
+      fs.renameSync(folder, leftover)
     } catch (error) {
-      throw fileSystemError(error, 'sweep', folder, 'STORE_FAILED')
+      throw fileSystemError(error, 'put aside', folder, 'STORE_FAILED')
     }
+    return leftover
+  })
+}
+
+function handOn(leftover: string): void {
+  try {
+    fs.renameSync(leftover, join(dirname(leftover), basename(leftover).replace(/^left-/, 'inc-')))
+  } catch {
+    // The next process deletes it; it is only worth a download.
+  }
+}
+
+function deleteFolder(folder: string): void {
+  try {
+    fs.rmSync(folder, { recursive: true, force: true })
+  } catch (error) {
+    // A process that gave the directory up just now may be about to end deleting it.
+    if (errnoOf(error) === 'ENOENT') return
+    throw fileSystemError(error, 'sweep', folder, 'STORE_FAILED')
   }
 }

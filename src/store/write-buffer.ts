@@ -143,6 +143,10 @@ export class WriteBuffer implements StateTableOwner {
     this.#youngBytes = 0
   }
 
+  releaseOld(bytes: number): void {
+    this.#oldBytes -= bytes
+  }
+
   load(key: Buffer): Buffer | undefined {
     return this.#options.load(key)
   }

@@ -40,6 +40,8 @@ const handle = new IncrementalRemoteKeyedStateHandle({
 
 const checkpoint: CompletedCheckpoint = {
   checkpointId: 7,
+  snapshotType: 'checkpoint',
+  epoch: 3,
   timestampMs: 1_700_000_000_123,
   jobId: 'job',
   operators: [

@@ -3,7 +3,13 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { CheckpointOptions } from '../../src/checkpoint/checkpoint-options.js'
-import { handleOf, StateTask, type BackendKind, type Handle } from '../support/state-task.js'
+import {
+  handleOf,
+  rejection,
+  StateTask,
+  type BackendKind,
+  type Handle,
+} from '../support/state-task.js'
 
 const KEYS = 50
 /** Everything is a delta. */
@@ -139,6 +145,54 @@ describe.each<BackendKind>(['leveldb', 'hashmap'])('C1, %s', (kind) => {
     await task.put(0, KEYS, text(3))
     const handles = [handleOf(await first), handleOf(await second)]
     for (const [index, handle] of handles.entries()) await expectState(task, handle, index + 1)
+  })
+})
+
+describe.each<BackendKind>(['leveldb', 'hashmap'])('snapshot ids, %s', (kind) => {
+  const snapshot = (task: StateTask, id: number, options = CheckpointOptions.checkpoint()) =>
+    task.backend.snapshot(id, 0, task.storage.streamFactory(1), options)
+  const refused = async (task: StateTask, id: number, options?: CheckpointOptions) => {
+    const error = await rejection(snapshot(task, id, options))
+    expect(error).toMatchObject({ code: 'INVALID_ARGUMENT', details: { snapshotId: id } })
+  }
+
+  it('ascend, those of checkpoints and savepoints together, whatever became of the snapshots', async () => {
+    const task = await StateTask.start({ kind })
+    await task.put(0, KEYS, text(1))
+    for (const id of [0, -1, 1.5, Number.MAX_SAFE_INTEGER + 1]) await refused(task, id)
+    await snapshot(task, 3)
+    await refused(task, 3)
+    await refused(task, 2, CheckpointOptions.fullCheckpoint())
+    await refused(task, 3, CheckpointOptions.savepoint())
+    await snapshot(task, 7, CheckpointOptions.savepoint())
+    await refused(task, 7)
+    task.objects.plan = () => 'before'
+    expect(await rejection(snapshot(task, 8))).toMatchObject({ code: 'STORAGE_FAILED' })
+    task.objects.heal()
+    await refused(task, 8)
+    const { jobManagerOwnedSnapshot } = await snapshot(task, 9)
+    expect(jobManagerOwnedSnapshot?.checkpointId).toBe(9)
+  })
+
+  it('are above that of what was restored', async () => {
+    const task = await StateTask.start({ kind })
+    await task.put(0, KEYS, text(1))
+    await snapshot(task, 5)
+    const restored = handleOf(await snapshot(task, 20))
+    await task.restore(restored)
+    await refused(task, 20)
+    await refused(task, 6, CheckpointOptions.savepoint())
+    expect(handleOf(await snapshot(task, 21)).checkpointId).toBe(21)
+  })
+
+  it('a snapshot that is refused takes no id', async () => {
+    const task = await StateTask.start({ kind })
+    await task.put(0, KEYS, text(1))
+    const keys = task.backend.getKeys('value')[Symbol.asyncIterator]()
+    await keys.next()
+    expect(await rejection(snapshot(task, 4))).toMatchObject({ code: 'SNAPSHOT_DURING_PROCESSING' })
+    await keys.return?.()
+    expect(handleOf(await snapshot(task, 4)).checkpointId).toBe(4)
   })
 })
 

@@ -29,7 +29,7 @@ async function write(
   const sketch = new KeySketch()
   let sequence = fromSequence - 1
   for (const [key, value] of contents) {
-    sketch.add(Buffer.from(key))
+    sketch.add(Buffer.from(key), Buffer.byteLength(key + (value ?? '')))
     const type = value === null ? ValueType.Deletion : ValueType.Value
     table.add(Buffer.from(key), ++sequence, type, Buffer.from(value ?? ''))
   }
@@ -81,6 +81,15 @@ describe('mergeDeltas', () => {
     ])
     expect(merged).toMatchObject({ path, fromSequence: 1, toSequence: 6, entryCount: 4 })
     expect(existsSync(first.path) && existsSync(second.path)).toBe(true)
+  })
+
+  it('of united sources stands for all their sequences, whichever source comes last', async () => {
+    const directory = temporaryDirectory()
+    const ofLargeSource = await write(directory, 7, [['a', 'left']])
+    const ofSmallSource = await write(directory, 2, [['m', 'right']])
+    const path = join(directory, 'merged.ldb')
+    const merged = await mergeDeltas([ofLargeSource, ofSmallSource], path, options())
+    expect(merged).toMatchObject({ fromSequence: 2, toSequence: 7 })
   })
 
   it('aborted on its way: SNAPSHOT_ABORTED, and no file', async () => {

@@ -1,10 +1,17 @@
-/** A rebase links LevelDB's own tables while compactions remove them: it starts again, and gives up in good order. */
+/** A rebase links LevelDB's own tables while compactions remove them: it starts again, copies, or gives up in good order. */
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
 import { CheckpointOptions } from '../../src/checkpoint/checkpoint-options.js'
 import { rejection, StateTask } from '../support/state-task.js'
 
-/** How many of the next links out of the database fail, and with which error. */
-const links = vi.hoisted(() => ({ failing: 0, code: 'ENOENT', failed: 0 }))
+/** How many of the next links out of the database fail, and with which error; and what happens at each that does not. */
+const links = vi.hoisted(() => ({
+  failing: 0,
+  code: 'ENOENT',
+  failed: 0,
+  onLink: undefined as (() => void) | undefined,
+}))
 
 vi.mock('node:fs', async (original) => {
   const fs = await original<typeof import('node:fs')>()
@@ -14,6 +21,7 @@ vi.mock('node:fs', async (original) => {
       links.failed++
       throw Object.assign(new Error(`${links.code}: link '${from}'`), { code: links.code })
     }
+    if (to.includes('/capture-')) links.onLink?.()
     fs.linkSync(from, to)
   }
   return { ...fs, linkSync }
@@ -89,7 +97,7 @@ describe('a rebase whose links fail', () => {
 
   it.each([
     ['ENOSPC', 'DISK_FULL'],
-    ['EMLINK', 'STORE_FAILED'],
+    ['EIO', 'STORE_FAILED'],
   ])('%s is %s for the snapshot alone', async (code, expected) => {
     const task = await start()
     Object.assign(links, { failing: 1, code })
@@ -97,5 +105,60 @@ describe('a rebase whose links fail', () => {
     const { handle } = await task.checkpoint()
     await task.restore(handle)
     await expectState(task)
+  })
+
+  it.each(['ENOTSUP', 'EPERM', 'EMLINK'])('%s: copies the tables, whole', async (code) => {
+    const task = await start()
+    Object.assign(links, { failing: Infinity, code })
+    let copies = 0
+    task.objects.plan = () => {
+      for (const { path, name } of capturedTables(task)) {
+        expect(statSync(path).nlink).toBe(1)
+        const original = join(task.incarnation, 'db', name)
+        // A compaction may have removed it since.
+        if (readdirSync(join(task.incarnation, 'db')).includes(name)) {
+          expect(readFileSync(path).equals(readFileSync(original))).toBe(true)
+          copies++
+        }
+      }
+      return undefined
+    }
+    const { kind, handle } = await task.checkpoint(CheckpointOptions.fullCheckpoint())
+    task.objects.heal()
+    links.failing = 0
+    expect(kind).toBe('rebase')
+    expect(copies).toBeGreaterThan(0)
+    expect(capturedTables(task)).toEqual([])
+    await task.restore(handle)
+    await expectState(task)
+  })
+})
+
+/** What a running rebase holds. */
+function capturedTables(task: StateTask): { path: string; name: string }[] {
+  const tables = join(task.incarnation, 'tables')
+  return readdirSync(tables)
+    .filter((folder) => folder.startsWith('capture-'))
+    .flatMap((folder) => readdirSync(join(tables, folder)).map((name) => ({ folder, name })))
+    .map(({ folder, name }) => ({ path: join(tables, folder, name), name }))
+}
+
+describe('a rebase whose backend is closed as soon as its tables are linked', () => {
+  it('releases them before it rejects', async () => {
+    const task = await start()
+    let closing: Promise<void> | undefined
+    let linked = 0
+    links.onLink = () => {
+      closing ??= task.backend.close()
+      linked++
+    }
+    const left = task.snapshot().catch((error: unknown) => ({
+      error,
+      tables: capturedTables(task),
+    }))
+    expect(await left).toMatchObject({ error: { code: 'BACKEND_CLOSED' }, tables: [] })
+    links.onLink = undefined
+    expect(linked).toBeGreaterThan(0)
+    await closing
   })
 })

@@ -4,10 +4,14 @@ import {
   DEFAULT_REBASE_POLICY,
   decideMerge,
   decideSnapshot,
+  rebasePolicyOf,
   type DeltaChain,
+  type RebaseEstimate,
   type RebasePolicy,
   type SnapshotDecision,
 } from '../../src/checkpoint/rebase-policy.js'
+import { HashMapStateBackend } from '../../src/hash-map-state-backend.js'
+import { LevelDBStateBackend } from '../../src/leveldb-state-backend.js'
 
 const POLICY: RebasePolicy = { deltaFractionMax: 0.5, deltaCountMax: 32, smallStateBytes: 100 }
 const REBASE: SnapshotDecision = { kind: 'rebase' }
@@ -28,6 +32,11 @@ function chain(given: Partial<DeltaChain>): DeltaChain {
     mergedNewBytes: sum(newDeltaBytes),
     ...given,
   }
+}
+
+/** A base of all there is and no delta left. */
+function freeing(given: DeltaChain): RebaseEstimate {
+  return { keptDeltaBytes: 0, baseBytes: given.baseBytes, uploadBytes: given.baseBytes }
 }
 
 const times = (count: number, bytes: number): number[] => Array.from({ length: count }, () => bytes)
@@ -64,12 +73,22 @@ describe('decideSnapshot', () => {
       { kind: 'extend', merge: { from: 0, to: 2 } },
     ],
     [
-      'merged it is a byte more',
+      'merged it is more, but half of the deltas, and less than a new base',
       chain({
         baseBytes: 1000,
         completedDeltaBytes: [400],
         newDeltaBytes: [200],
-        mergedBytes: 251,
+        mergedBytes: 300,
+      }),
+      { kind: 'extend', merge: { from: 0, to: 2 } },
+    ],
+    [
+      'merged it is a byte more than half',
+      chain({
+        baseBytes: 1000,
+        completedDeltaBytes: [400],
+        newDeltaBytes: [200],
+        mergedBytes: 301,
       }),
       REBASE,
     ],
@@ -127,7 +146,98 @@ describe('decideSnapshot', () => {
       { kind: 'extend', merge: { from: 2, to: 7 } },
     ],
   ])('%s', (_, given, expected) => {
-    expect(decideSnapshot(given, POLICY)).toEqual(expected)
+    expect(decideSnapshot(given, POLICY, () => freeing(given))).toEqual(expected)
+  })
+
+  const MIB = 2 ** 20
+  const SMALL: RebasePolicy = { ...POLICY, smallStateBytes: 4 * MIB }
+  const mergeOf = (count: number): SnapshotDecision => ({
+    kind: 'extend',
+    merge: { from: 0, to: count },
+  })
+  const small = (deltasMiB: number[], mergedMiB: number, baseMiB = 0): DeltaChain =>
+    chain({
+      baseBytes: baseMiB * MIB,
+      completedDeltaBytes: deltasMiB.map((mib) => mib * MIB),
+      mergedBytes: mergedMiB * MIB,
+    })
+  /** What a rebase would keep of the deltas, its base, and what of that is not in storage, in MiB. */
+  const rebase = (kept: number, base: number, upload: number): RebaseEstimate => ({
+    keptDeltaBytes: kept * MIB,
+    baseBytes: base * MIB,
+    uploadBytes: upload * MIB,
+  })
+
+  it.each<[string, DeltaChain, RebaseEstimate, SnapshotDecision]>([
+    ['all deltas are in the log only: no rebase', small([3, 3], 6), rebase(6, 0, 0), PLAIN],
+    [
+      'LevelDB has flushed them as they were: no rebase, since a restore would read no less',
+      small([6, 6], 11),
+      rebase(0, 12, 12),
+      PLAIN,
+    ],
+    [
+      'a restore would read half the limit less: a rebase',
+      small([6, 6], 11),
+      rebase(1, 9, 9),
+      REBASE,
+    ],
+    ['a byte short of that: none', small([6, 6], 11), rebase(1, 9 + 1 / MIB, 9), PLAIN],
+    [
+      'nothing less, but the deltas are overdue: a rebase',
+      small([20, 20], 40),
+      rebase(4, 40, 40),
+      REBASE,
+    ],
+    ['a byte short of that: none', small([20, 20], 40), rebase(4 + 1 / MIB, 40, 40), PLAIN],
+    [
+      'nothing less, but a rebase uploads no more than the new delta: a rebase',
+      { ...small([], 9), newDeltaBytes: [9 * MIB] },
+      rebase(1, 8, 9),
+      REBASE,
+    ],
+    [
+      'the same, but it keeps all deltas: none',
+      { ...small([], 9), newDeltaBytes: [9 * MIB] },
+      rebase(9, 0, 9),
+      PLAIN,
+    ],
+    [
+      'a merge halves the deltas, a rebase spares nothing: a merge',
+      small([9, 3, 3, 3], 9),
+      rebase(3, 30, 16),
+      mergeOf(4),
+    ],
+    ['one byte more than half: none', small([9, 3, 3, 3], 9 + 1 / MIB), rebase(3, 30, 16), PLAIN],
+    [
+      'both would do, the rebase uploads little and leaves little: a rebase',
+      small([9, 3, 3, 3], 9, 30),
+      rebase(3, 10, 10),
+      REBASE,
+    ],
+    [
+      'both would do, the merge uploads and leaves less: a merge',
+      small([9, 3, 3, 3], 9, 0),
+      rebase(1, 10, 10),
+      mergeOf(4),
+    ],
+    [
+      'both would do, but there is more to merge than eight small states: a rebase',
+      small([40, 40], 33, 50),
+      rebase(0, 80, 80),
+      REBASE,
+    ],
+  ])('beyond the limit of a small state: %s', (_, given, estimate, expected) => {
+    expect(decideSnapshot(given, SMALL, () => estimate)).toEqual(expected)
+  })
+
+  it('asks what a rebase would come to only where one may be needed', () => {
+    const asked = (): never => {
+      throw new Error('not needed')
+    }
+    expect(decideSnapshot(small([3], 3), SMALL, asked)).toEqual(PLAIN)
+    expect(decideSnapshot(small([3, 3], 2), SMALL, asked)).toEqual(mergeOf(2))
+    expect(() => decideSnapshot(small([3, 3], 6), SMALL, asked)).toThrow('not needed')
   })
 
   it.each([0, 1, 2])('a count of at most %i is kept to, as far as one table is one', (countMax) => {
@@ -156,7 +266,7 @@ describe('decideSnapshot', () => {
             mergedBytes: total * overlap,
             mergedNewBytes: sum(newDeltaBytes) * overlap,
           })
-          const decision = decideSnapshot(given, POLICY)
+          const decision = decideSnapshot(given, POLICY, () => freeing(given))
           const merge = decision.kind === 'rebase' ? decideMerge(given, POLICY) : decision.merge
           const count = completedDeltaBytes.length + newDeltaBytes.length
           if (merge === undefined) {
@@ -175,126 +285,35 @@ describe('decideSnapshot', () => {
   })
 })
 
-/** Bytes of one key in a table. */
-const KEY_BYTES = 1000
+describe('rebasePolicyOf', () => {
+  it('puts what is given in the place of the default', () => {
+    expect(rebasePolicyOf()).toEqual(DEFAULT_REBASE_POLICY)
+    expect(rebasePolicyOf({ deltaCountMax: 5 })).toEqual({
+      ...DEFAULT_REBASE_POLICY,
+      deltaCountMax: 5,
+    })
+  })
 
-interface Outcome {
-  readonly uploadedRatio: number
-  readonly deltaCountMax: number
-  /** The most that a restore would have read, over the bytes of the state. */
-  readonly restoreRatio: number
-  readonly rebases: number
-  readonly merges: number
-}
-
-/**
- * The policy over many checkpoints of a state whose base, when renewed, is the state itself: what LevelDB rewrote is all of it, the
- * worst case.
- */
-function simulate(options: {
-  readonly keys: number
-  readonly checkpoints: number
-  /** Keys that checkpoint number `n` changes. */
-  readonly changed: (n: number) => Iterable<number>
-}): Outcome {
-  const stateBytes = options.keys * KEY_BYTES
-  let baseBytes = 0
-  let deltas: ReadonlySet<number>[] = []
-  let uploaded = 0
-  let changed = 0
-  const seen = { count: 0, restore: 0, rebases: 0, merges: 0 }
-  const bytesOf = (keys: ReadonlySet<number>): number => keys.size * KEY_BYTES
-  const union = (sets: readonly ReadonlySet<number>[]): ReadonlySet<number> =>
-    new Set(sets.flatMap((set) => [...set]))
-  for (let n = 0; n < options.checkpoints; n++) {
-    const added = new Set(options.changed(n))
-    changed += bytesOf(added)
-    const decision = decideSnapshot(
-      {
-        baseBytes,
-        completedDeltaBytes: deltas.map(bytesOf),
-        newDeltaBytes: [bytesOf(added)],
-        mergedBytes: bytesOf(union([...deltas, added])),
-        mergedNewBytes: bytesOf(added),
-      },
-      DEFAULT_REBASE_POLICY,
-    )
-    if (decision.kind === 'rebase') {
-      seen.rebases++
-      baseBytes = stateBytes
-      uploaded += stateBytes
-      deltas = []
-    } else if (decision.merge !== undefined) {
-      seen.merges++
-      const { from, to } = decision.merge
-      const all = [...deltas, added]
-      const merged = union(all.slice(from, to))
-      uploaded += bytesOf(merged) + (to === all.length ? 0 : bytesOf(added))
-      deltas = all.toSpliced(from, to - from, merged)
-    } else {
-      uploaded += bytesOf(added)
-      deltas.push(added)
+  it.each<[keyof RebasePolicy, readonly number[], readonly number[]]>([
+    ['deltaFractionMax', [0, 0.01, 100], [-0.01, 100.01, Infinity, NaN]],
+    ['deltaCountMax', [1, 1000], [0, 1.5, 1001, Infinity, NaN]],
+    ['smallStateBytes', [0, 2 ** 40], [-1, 0.5, 2 ** 40 + 1, Infinity, NaN]],
+  ])('%s: takes %j, refuses %j', (name, accepted, refused) => {
+    for (const value of accepted) expect(rebasePolicyOf({ [name]: value })[name]).toBe(value)
+    for (const value of refused) {
+      expect(() => rebasePolicyOf({ [name]: value })).toThrow(
+        expect.objectContaining({
+          code: 'INVALID_ARGUMENT',
+          details: expect.objectContaining({ name }) as object,
+        }) as Error,
+      )
     }
-    seen.count = Math.max(seen.count, deltas.length)
-    seen.restore = Math.max(seen.restore, (baseBytes + sum(deltas.map(bytesOf))) / stateBytes)
-  }
-  return {
-    uploadedRatio: uploaded / changed,
-    deltaCountMax: seen.count,
-    restoreRatio: seen.restore,
-    rebases: seen.rebases,
-    merges: seen.merges,
-  }
-}
+  })
 
-/** Every checkpoint changes the next `count` keys, round and round: with a stride, all keys alike. */
-function* spread(keys: number, count: number, n: number): Generator<number> {
-  for (let index = 0; index < count; index++) yield ((n * count + index) * 7919) % keys
-}
-
-describe('the policy over 100 checkpoints of a state of 20 MB', () => {
-  const keys = 20_000
-
-  it.each([
-    // Of the keys, each checkpoint changes so many; uploaded bytes over changed bytes; rebases.
-    [0.001, 2, 0],
-    [0.01, 3.5, 8],
-    [0.1, 3.6, 20],
-    [0.6, 1.7, 100],
-  ])(
-    'uniform, %d of it each time: at most %d times the changed bytes',
-    (fraction, ratio, rebases) => {
-      const outcome = simulate({
-        keys,
-        checkpoints: 100,
-        changed: (n) => spread(keys, keys * fraction, n),
-      })
-      expect(outcome.uploadedRatio).toBeLessThan(ratio)
-      expect(outcome.deltaCountMax).toBeLessThanOrEqual(DEFAULT_REBASE_POLICY.deltaCountMax)
-      expect(outcome.restoreRatio).toBeLessThanOrEqual(1 + DEFAULT_REBASE_POLICY.deltaFractionMax)
-      expect(outcome.rebases).toBeLessThanOrEqual(rebases)
-    },
-  )
-
-  it.each([
-    [0.001, 1.4],
-    [0.01, 1.4],
-    [0.1, 1.6],
-  ])(
-    'a hot set of %d, rewritten each time: at most %d times the changed bytes, no rebase',
-    (fraction, ratio) => {
-      const hot = keys * fraction
-      const outcome = simulate({
-        keys,
-        checkpoints: 100,
-        changed: (n) => (n === 0 ? spread(keys, keys, 0) : spread(hot, hot, n)),
-      })
-      const afterFirst = outcome.uploadedRatio
-      expect(afterFirst).toBeLessThan(ratio)
-      expect(outcome.deltaCountMax).toBeLessThanOrEqual(DEFAULT_REBASE_POLICY.deltaCountMax)
-      expect(outcome.restoreRatio).toBeLessThanOrEqual(1 + DEFAULT_REBASE_POLICY.deltaFractionMax)
-      expect(outcome.rebases).toBe(1)
-      expect(outcome.merges).toBeGreaterThan(0)
-    },
-  )
+  it('is what both backends ask', () => {
+    const rebasePolicy = { deltaFractionMax: NaN }
+    const invalid = expect.objectContaining({ code: 'INVALID_ARGUMENT' }) as Error
+    expect(() => new HashMapStateBackend({ rebasePolicy })).toThrow(invalid)
+    expect(() => new LevelDBStateBackend({ directory: 'not made', rebasePolicy })).toThrow(invalid)
+  })
 })

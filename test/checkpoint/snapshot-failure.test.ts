@@ -62,8 +62,11 @@ describe.each<BackendKind>(['leveldb', 'hashmap'])('failing storage, %s', (kind)
         operation === 'put' && random.chance(0.15)
           ? random.pick(['before', 'after'] as const)
           : undefined
+      const options = random.chance(0.2)
+        ? CheckpointOptions.fullCheckpoint()
+        : CheckpointOptions.checkpoint()
       const snapshots = await Promise.allSettled(
-        random.chance(0.3) ? [task.snapshot(), task.snapshot()] : [task.snapshot()],
+        random.chance(0.3) ? [task.snapshot(), task.snapshot(options)] : [task.snapshot(options)],
       )
       task.objects.heal()
       for (const snapshot of snapshots) {

@@ -63,8 +63,6 @@ class Rounds {
   /** Uploaded, their end not decided yet. */
   #undecided: Snapshot[] = []
   #savepoints: Snapshot[] = []
-  /** What the task came from: checkpoints that follow are built on it, a savepoint too (it is claimed). */
-  #origin: Snapshot[] = []
 
   constructor(task: StateTask, seed: number) {
     const random = new SeededRandom(seed)
@@ -208,7 +206,7 @@ class Rounds {
     }
     this.#retained = this.#retained.slice(-RETAINED_MAX)
     this.#savepoints = this.#savepoints.slice(-1)
-    const kept = [...this.#origin, ...this.#retained, ...this.#undecided, ...this.#savepoints]
+    const kept = [...this.#retained, ...this.#undecided, ...this.#savepoints]
     const named = new Set(namedObjects(kept.map(({ handle }) => handle)))
     const stored = await this.#task.storedObjects()
     for (const name of named) expect(stored).toContain(name)
@@ -229,7 +227,6 @@ class Rounds {
     await this.#task.open([throughJSON(snapshot.handle)], { kind })
     await expectModel(this.#task.backend, statesOf(this.#task.backend), snapshot.model)
     this.#writer = new ModelWriter(snapshot.model, random)
-    this.#origin = [snapshot]
     this.#retained = this.#retained.filter(({ handle }) => handle.checkpointId <= checkpointId)
     this.#savepoints = this.#savepoints.filter(({ handle }) => handle.checkpointId <= checkpointId)
     this.#undecided = []

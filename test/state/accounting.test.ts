@@ -9,6 +9,7 @@ import {
   type KeySerializer,
 } from '../../src/record/key-serializer.js'
 import { listState, mapState, valueState } from '../../src/state/state-descriptor.js'
+import { Spilled, TOMBSTONE, spilledMappingBytes } from '../../src/store/cell.js'
 import type { WriteBuffer } from '../../src/store/write-buffer.js'
 import { BufferHarness, checkGeneration, layerBytes } from './buffer-harness.js'
 
@@ -66,6 +67,33 @@ describe('the account of the write buffer', () => {
     }
     expect(harness.buffer.cachedBytes).toBe(once)
     expect(harness.buffer.heldBytes).toBe(0)
+  })
+
+  it('a spilled map that comes back from the old cache weighs each of its entries once', async () => {
+    const harness = new BufferHarness({
+      keySerializer: numberKey,
+      writeBufferBytes: 2 ** 30,
+      readCacheBytes: READ_CACHE_BYTES,
+    })
+    const state = harness.state(mapState<number, number>('m'))
+    const other = harness.state(valueState<string>('other'))
+    harness.setKey(1)
+    for (let i = 0; i < 200; i++) state.put(i, i)
+    await harness.flush()
+    other.update('x'.repeat(READ_CACHE_BYTES / 2))
+    await harness.flush()
+    const table = harness.table('m')
+    const [spilled] = table.old.flatMap((bucket) => [...(bucket?.values() ?? [])])
+    expect(spilled).toBeInstanceOf(Spilled)
+    expect(table.young).toEqual([])
+    const before = harness.buffer.cachedBytes
+
+    expect(state.get(-1)).toBeUndefined()
+    // Only that -1 is absent is new in the cache.
+    expect(harness.buffer.cachedBytes).toBe(before + spilledMappingBytes(-1, TOMBSTONE))
+    expect(harness.buffer.cachedBytes).toBe(cacheBytes(harness.buffer))
+    expect(table.findInMemory(harness.context.keyGroupOffset, 1)).toBe(spilled)
+    expect(layerBytes(table.old)).toBe(0)
   })
 })
 

@@ -120,7 +120,7 @@ describe('WorkDirectory', () => {
       )
     })
 
-    it('S5: sweeps the incarnations of before when it is taken anew', () => {
+    it('S5: sweeps the incarnations of before, at the latest when it is given up again', () => {
       const work = WorkDirectory.acquire(directory)
       const incarnation = work.createIncarnation('x')
       fs.writeFileSync(join(incarnation, '000005.ldb'), 'table')
@@ -137,6 +137,10 @@ describe('WorkDirectory', () => {
         'a folder that only starts like ours',
         (path: string) => fs.mkdirSync(join(path, 'inc-2024')),
       ],
+      [
+        'a folder that only starts like a leftover of ours',
+        (path: string) => fs.mkdirSync(join(path, 'left-over')),
+      ],
       ['a hidden file', (path: string) => fs.writeFileSync(join(path, '.profile'), '')],
       [
         'a file named like an incarnation',
@@ -145,6 +149,7 @@ describe('WorkDirectory', () => {
       ['a folder named like the lock', (path: string) => fs.mkdirSync(join(path, lockName))],
     ])('W2: refuses a directory with %s in it, and touches nothing', (_, plant) => {
       fs.mkdirSync(join(directory, `inc-x-${uuid(2)}`), { recursive: true })
+      fs.mkdirSync(join(directory, `left-x-${uuid(3)}`))
       plant(directory)
       const before = fs.readdirSync(directory)
       expect(() => WorkDirectory.acquire(directory)).toThrow(
