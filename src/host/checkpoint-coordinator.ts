@@ -2,300 +2,368 @@
  * Coordinates the checkpoints of a job: triggers, gathers the acknowledgements, publishes, tells the tasks. It knows neither records
  * nor positions: the host calls `triggerCheckpoint` at a barrier. What is kept and deleted is the `CompletedCheckpointStore`'s.
  *
- * Order of calls: `restoreLatest`, `start`, any number of `triggerCheckpoint`, `close`. One checkpoint is in flight at a time, its
- * cleaning included.
- *
- * Invariants
- * C3 `_metadata` is written last: after every task has acknowledged, and so after all it names is durable.
- * H3 Whether a checkpoint is completed is decided by the outcome of writing `_metadata` alone. When that fails, the object may be there
- *    all the same; so it is deleted before anything it names.
- * H4 Tasks hear of each checkpoint's end once, in the order of ids, unless the process dies: completed, or aborted.
+ * Order of calls: `restore`, `start`, any number of triggers, `close`.
  */
-import type { CompletedCheckpoint } from '../checkpoint/completed-checkpoint.js'
 import { CheckpointOptions } from '../checkpoint/checkpoint-options.js'
 import { checkJsonValue, type JsonValue } from '../checkpoint/json-value.js'
-import type { CheckpointListener, SnapshotResult } from '../checkpoint/snapshotable.js'
+import type { SnapshotResult } from '../checkpoint/snapshotable.js'
 import { assert } from '../common/assert.js'
 import { systemClock, type Clock } from '../common/clock.js'
 import { StateBackendError } from '../errors.js'
 import type { CheckpointStorage } from '../storage/checkpoint-storage.js'
-import { checkInteger } from './check-integer.js'
 import {
-  completedEvent,
-  type CheckpointAbortedEvent,
-  type CheckpointEvent,
-} from './checkpoint-events.js'
+  checkedLimits,
+  type CheckpointCoordinatorOptions,
+  type CoordinatorSettings,
+} from './checkpoint-coordinator-options.js'
+import type { CheckpointEvent } from './checkpoint-events.js'
+import { CheckpointFailureManager } from './checkpoint-failure-manager.js'
+import { CheckpointFinalizer } from './checkpoint-finalizer.js'
+import type { RestoredCheckpoint, RestoreSource } from './checkpoint-selection.js'
 import { CompletedCheckpointStore } from './completed-checkpoint-store.js'
-import {
-  CheckpointAbortion,
-  PendingCheckpoint,
-  type CheckpointTask,
-  type CoordinatedOperator,
-} from './pending-checkpoint.js'
+import { PendingCheckpoint, type CoordinatedOperator } from './pending-checkpoint.js'
+import { TaskNotifier } from './task-notifier.js'
 
+export type { CheckpointCoordinatorOptions } from './checkpoint-coordinator-options.js'
 export type { CheckpointTask, CoordinatedOperator } from './pending-checkpoint.js'
 
-const TIMEOUT_DEFAULT_MS = 10 * 60 * 1000
-/** Longer than any timer of Node can wait. */
-const TIMEOUT_MAX_MS = 2 ** 31 - 1
+/** Savepoints in flight: each is asked for by somebody, and uploads all state. */
+const SAVEPOINTS_IN_FLIGHT_MAX = 8
+/** Ended savepoints that a late acknowledgement is still known for. */
+const ENDED_SAVEPOINTS_MAX = 100
 
-export interface CheckpointCoordinatorOptions {
-  readonly storage: CheckpointStorage
-  /** How many completed checkpoints are kept, from 1. Default 1. */
-  readonly retainedCheckpointsMax?: number | undefined
-  /** A checkpoint not completed after so many milliseconds is aborted, 1 to 2^31 - 1. Default 10 minutes. */
-  readonly timeoutMs?: number | undefined
-  /** Failed checkpoints in a row that a job survives, from 0; `Infinity` for any number. Default 0. */
-  readonly tolerableFailedCheckpoints?: number | undefined
-  readonly clock?: Clock | undefined
-  /** Called at the end of every checkpoint, after the tasks were told. */
-  readonly onCheckpoint?: ((event: CheckpointEvent) => void) | undefined
-  /** What went wrong and does not matter to the job: failed deletions, listeners that threw. */
-  readonly onWarning?: ((warning: StateBackendError) => void) | undefined
-  /** Called when checkpoints failed more often than is tolerable. The host stops the job and closes this coordinator. */
-  readonly failJob: (error: StateBackendError) => void
+/** Names one task's part of a checkpoint. */
+export interface CheckpointMessage {
+  readonly checkpointId: number
+  readonly operatorId: string
+  readonly subtaskIndex: number
+}
+
+export interface SavepointOptions {
+  /**
+   * In the object store: where nothing is yet, outside the job's folder, without a '/' at its end. Default: a new one below `savepoints/`.
+   */
+  readonly folder?: string | undefined
+  /** Whether the job ends with it: checkpoints that are pending are aborted when it is completed, and tasks are told. Default false. */
+  readonly stop?: boolean | undefined
+}
+
+interface InFlight {
+  readonly pending: PendingCheckpoint
+  /** Settled from the start until its tasks were asked, which happens in one stretch that nobody sees. */
+  ended: Promise<unknown>
 }
 
 export class CheckpointCoordinator {
   readonly #options: CheckpointCoordinatorOptions
+  readonly #settings: CoordinatorSettings
   readonly #storage: CheckpointStorage
   readonly #clock: Clock
   readonly #checkpoints: CompletedCheckpointStore
-  readonly #acknowledging = new Set<Promise<void>>()
+  readonly #notifier: TaskNotifier
+  /** By checkpoint id, ascending. */
+  readonly #inFlight = new Map<number, InFlight>()
+  readonly #endedSavepoints = new Map<number, PendingCheckpoint>()
+  readonly #working = new Set<Promise<unknown>>()
   #phase: 'created' | 'restored' | 'running' | 'closed' = 'created'
+  /** Once restored. */
+  #finalizer: CheckpointFinalizer | undefined
   #operators: readonly CoordinatedOperator[] = []
+  #epoch = 0
+  #firstCheckpointId = 1
   #nextCheckpointId = 1
-  #failedInARow = 0
-  #pending: PendingCheckpoint | undefined
-  #inFlight: Promise<CheckpointEvent> | undefined
+  /** What was restored is not the job's: no checkpoint may name it, so the first to be completed is full. */
+  #unclaimed = false
 
   /** Touches nothing yet. `INVALID_ARGUMENT` for an option out of its range. */
   constructor(options: CheckpointCoordinatorOptions) {
-    const { retainedCheckpointsMax = 1, timeoutMs = TIMEOUT_DEFAULT_MS } = options
-    const { tolerableFailedCheckpoints = 0 } = options
-    checkInteger('retainedCheckpointsMax', retainedCheckpointsMax, 1)
-    checkInteger('timeoutMs', timeoutMs, 1, TIMEOUT_MAX_MS)
-    if (tolerableFailedCheckpoints !== Infinity) {
-      checkInteger('tolerableFailedCheckpoints', tolerableFailedCheckpoints, 0)
-    }
     this.#options = options
+    this.#settings = checkedLimits(options)
     this.#storage = options.storage
     this.#clock = options.clock ?? systemClock
+    this.#notifier = new TaskNotifier(options.onWarning)
     this.#checkpoints = new CompletedCheckpointStore({
       storage: options.storage,
-      retainedMax: retainedCheckpointsMax,
-      onWarning: (warning) => this.#warn(warning),
+      retainedMax: this.#settings.retainedCheckpointsMax,
+      onWarning: (warning) => this.#notifier.warn(warning),
     })
   }
 
   /**
-   * The newest completed checkpoint, or `undefined` when there is none. Rejects with `METADATA_DAMAGED`, `METADATA_VERSION_UNKNOWN`
-   * or a storage code; then nothing has changed, and the call may be repeated. An older checkpoint that cannot be read is a warning.
+   * Begins an attempt at running the job and finds what it goes on from: its newest checkpoint, `undefined` when there is none, or what
+   * `source` names. From here on no earlier attempt can complete a checkpoint. Rejects with `METADATA_DAMAGED`,
+   * `METADATA_VERSION_UNKNOWN`, `OBJECT_MISSING`, `OBJECT_DAMAGED` or a storage code; the call may then be repeated.
    */
-  async restoreLatest(
+  async restore(
+    source: RestoreSource = {},
     options: { signal?: AbortSignal | undefined } = {},
-  ): Promise<CompletedCheckpoint | undefined> {
+  ): Promise<RestoredCheckpoint | undefined> {
     assert(this.#phase === 'created', 'a coordinator restores once, before it starts')
-    const { latest, highestCheckpointId } = await this.#checkpoints.recover(options)
+    this.#epoch = await this.#storage.claimEpoch(options)
+    const { restored, highestCheckpointId } = await this.#checkpoints.recover(source, options)
     this.#nextCheckpointId = highestCheckpointId + 1
+    this.#firstCheckpointId = this.#nextCheckpointId
+    this.#unclaimed = 'snapshot' in source && source.claimMode !== 'CLAIM'
+    this.#finalizer = this.#newFinalizer()
     this.#phase = 'restored'
-    return latest
+    return restored
   }
 
-  /** The operators whose tasks take part from now on. */
+  #newFinalizer(): CheckpointFinalizer {
+    const { onCheckpoint, failJob } = this.#options
+    return new CheckpointFinalizer({
+      storage: this.#storage,
+      clock: this.#clock,
+      checkpoints: this.#checkpoints,
+      failures: new CheckpointFailureManager(this.#settings.tolerableFailedCheckpoints),
+      notifier: this.#notifier,
+      onCheckpoint,
+      failJob,
+      inFlight: () => [...this.#inFlight.values()].map(({ pending }) => pending),
+      epoch: this.#epoch,
+    })
+  }
+
+  /** The operators whose tasks take part from now on. `INVALID_ARGUMENT`: two have one id. */
   start(operators: readonly CoordinatedOperator[]): void {
-    assert(this.#phase === 'restored', 'a coordinator starts once, after restoreLatest')
+    assert(this.#phase === 'restored', 'a coordinator starts once, after restore')
+    const ids = operators.map(({ operatorId }) => operatorId)
+    const twice = ids.find((id, index) => ids.indexOf(id) !== index)
+    if (twice !== undefined) {
+      throw new StateBackendError(
+        'INVALID_ARGUMENT',
+        `Two operators are called ${JSON.stringify(twice)}. Their state would be mixed up: give each its own operatorId.`,
+      )
+    }
     this.#operators = operators
     this.#phase = 'running'
   }
 
+  /** Of this job's own; `undefined` before the first, also after a restore from elsewhere. */
   get lastCompletedCheckpointId(): number | undefined {
     return this.#checkpoints.lastCheckpointId
   }
 
-  /** While true, `triggerCheckpoint` must not be called. */
-  get checkpointInFlight(): boolean {
-    return this.#inFlight !== undefined
+  get #checkpointsInFlight(): readonly InFlight[] {
+    return [...this.#inFlight.values()].filter(({ pending }) => !pending.isSavepoint)
   }
 
-  /** Resolves when no checkpoint is in flight. */
+  /** Whether `triggerCheckpoint` may be called: few enough are in flight, and the minimum pause is over. */
+  get canTrigger(): boolean {
+    return this.#hasFreeSlot && this.#pauseIsOver
+  }
+
+  get #pauseIsOver(): boolean {
+    const lastCompletionMs = this.#finalizer?.lastCompletionMs ?? -Infinity
+    return this.#clock.monotonicMs() - lastCompletionMs >= this.#settings.minPauseMs
+  }
+
+  get #fencedBy(): StateBackendError | undefined {
+    return this.#finalizer?.fencedBy
+  }
+
+  get #hasFreeSlot(): boolean {
+    if (this.#phase !== 'running' || this.#fencedBy !== undefined) return false
+    return this.#checkpointsInFlight.length < this.#settings.concurrentCheckpointsMax
+  }
+
+  /** Resolves when so few checkpoints are in flight that another may be; the minimum pause may still be running. */
+  async freeSlot(): Promise<void> {
+    while (this.#checkpointsInFlight.length >= this.#settings.concurrentCheckpointsMax) {
+      await Promise.race(this.#checkpointsInFlight.map(({ ended }) => ended))
+    }
+  }
+
+  /** Resolves when no checkpoint and no savepoint is in flight. */
   async idle(): Promise<void> {
-    await this.#inFlight
+    await Promise.all([...this.#inFlight.values()].map(({ ended }) => ended))
   }
 
   /**
    * Starts a checkpoint. When the call returns, the synchronous part of every task is done: records may go on. `hostData` comes back
    * with the checkpoint. The promise never rejects: a failure is an event, and too many of them are `failJob`.
    *
-   * @throws StateBackendError `INVALID_ARGUMENT`: host data that JSON cannot hold. `CHECKPOINT_FAILED`: one is in flight.
+   * @throws StateBackendError `INVALID_ARGUMENT`: host data that JSON cannot hold. `CHECKPOINT_FAILED`: not now, see `canTrigger`.
+   * `ATTEMPT_FENCED`: never again.
    */
-  triggerCheckpoint(hostData: JsonValue): Promise<CheckpointEvent> {
-    assert(this.#phase === 'running', 'checkpoints are triggered between start and close')
-    if (this.#inFlight !== undefined) {
+  triggerCheckpoint(
+    hostData: JsonValue,
+    options: { readonly ignoreMinPause?: boolean | undefined } = {},
+  ): Promise<CheckpointEvent> {
+    this.#checkRunning()
+    if (!this.#hasFreeSlot || !(this.#pauseIsOver || options.ignoreMinPause === true)) {
       throw new StateBackendError(
         'CHECKPOINT_FAILED',
-        'A checkpoint is still in flight. Await idle() before the next one.',
+        'As many checkpoints are in flight as may be, or the minimum pause is not over. Ask canTrigger before the next.',
       )
     }
+    const base = this.lastCompletedCheckpointId
+    const full = this.#unclaimed && base === undefined
+    const target = { epoch: this.#epoch }
+    const checkpointOptions = full
+      ? CheckpointOptions.fullCheckpoint(base, target)
+      : CheckpointOptions.checkpoint(base, target)
+    return this.#trigger(checkpointOptions, hostData, false)
+  }
+
+  /**
+   * Starts a savepoint: self-contained in a folder of its own, which nothing here ever deletes. It may be taken beside checkpoints, counts
+   * toward no limit of theirs, and is no base of a later one. Where it is, is in the event.
+   *
+   * @throws StateBackendError as `triggerCheckpoint`; `CHECKPOINT_FAILED` when many are in flight; `INVALID_ARGUMENT` for the folder.
+   */
+  triggerSavepoint(hostData: JsonValue, options: SavepointOptions = {}): Promise<CheckpointEvent> {
+    this.#checkRunning()
+    if (this.#inFlight.size - this.#checkpointsInFlight.length >= SAVEPOINTS_IN_FLIGHT_MAX) {
+      throw new StateBackendError(
+        'CHECKPOINT_FAILED',
+        `${SAVEPOINTS_IN_FLIGHT_MAX} savepoints are in flight. Wait until one has ended.`,
+      )
+    }
+    const id = this.#nextCheckpointId
+    const savepointFolder = options.folder ?? this.#storage.newSavepointFolder(id)
+    const target = { epoch: this.#epoch, savepointFolder }
+    // Refuses a folder that cannot be one before any task is asked.
+    this.#storage.streamFactory(id, target)
+    return this.#trigger(CheckpointOptions.savepoint(target), hostData, options.stop ?? false)
+  }
+
+  #checkRunning(): void {
+    if (this.#fencedBy !== undefined) throw this.#fencedBy
+    assert(this.#phase === 'running', 'checkpoints are triggered between start and close')
+  }
+
+  #trigger(
+    checkpointOptions: CheckpointOptions,
+    hostData: JsonValue,
+    stop: boolean,
+  ): Promise<CheckpointEvent> {
     checkJsonValue('hostData', hostData)
     const pending = new PendingCheckpoint({
       checkpointId: this.#nextCheckpointId++,
       timestampMs: this.#clock.wallClockMs(),
       startMs: this.#clock.monotonicMs(),
+      checkpointOptions,
       baseCheckpointId: this.lastCompletedCheckpointId,
+      stop,
       jobId: this.#storage.jobId,
+      epoch: this.#epoch,
       hostData,
       operators: this.#operators,
     })
-    this.#pending = pending
-    this.#inFlight = this.#carryOut(pending).finally(() => {
-      this.#inFlight = undefined
-    })
-    return this.#inFlight
+    const entry: InFlight = { pending, ended: Promise.resolve() }
+    this.#inFlight.set(pending.options.checkpointId, entry)
+    const ended = this.#carryOut(pending)
+    entry.ended = ended
+    return ended
+  }
+
+  /** Up to its first `await` the synchronous part. */
+  async #carryOut(pending: PendingCheckpoint): Promise<CheckpointEvent> {
+    const { checkpointId, operators } = pending.options
+    const timer = new AbortController()
+    this.#clock.sleep(this.#settings.timeoutMs, timer.signal).then(
+      () => pending.abort('expired'),
+      () => undefined,
+    )
+    for (const operator of operators) {
+      for (const subtaskIndex of operator.tasks.keys()) {
+        this.#snapshot(pending, operator, subtaskIndex)
+      }
+    }
+    assert(this.#finalizer !== undefined, 'there are checkpoints only after restore')
+    const event = await this.#finalizer.finalize(pending)
+    timer.abort()
+    this.#inFlight.delete(checkpointId)
+    if (pending.isSavepoint) this.#rememberSavepoint(pending)
+    return event
+  }
+
+  #rememberSavepoint(pending: PendingCheckpoint): void {
+    this.#endedSavepoints.set(pending.options.checkpointId, pending)
+    const [oldest] = this.#endedSavepoints.keys()
+    if (this.#endedSavepoints.size > ENDED_SAVEPOINTS_MAX && oldest !== undefined) {
+      this.#endedSavepoints.delete(oldest)
+    }
+  }
+
+  #snapshot(pending: PendingCheckpoint, operator: CoordinatedOperator, subtaskIndex: number): void {
+    const { checkpointId, timestampMs, checkpointOptions } = pending.options
+    const message = { checkpointId, operatorId: operator.operatorId, subtaskIndex }
+    let taking: Promise<SnapshotResult> | undefined
+    try {
+      const task = operator.tasks[subtaskIndex]
+      taking = task?.snapshot(checkpointId, timestampMs, checkpointOptions, pending.signal)
+    } catch (cause) {
+      this.declineCheckpoint({ ...message, cause })
+    }
+    if (taking === undefined) return
+    this.#keepWorking(
+      taking.then(
+        (result) => void this.acknowledgeCheckpoint({ ...message, result }),
+        (cause: unknown) => this.declineCheckpoint({ ...message, cause }),
+      ),
+    )
+  }
+
+  #keepWorking(work: Promise<unknown>): void {
+    this.#working.add(work)
+    void work.finally(() => this.#working.delete(work))
+  }
+
+  /**
+   * A task that is elsewhere has done its part. `accepted`; `duplicate`: it had before, or the checkpoint is completed already; `late`: the
+   * checkpoint was aborted, and what the result names is removed; `unknown`: it is no checkpoint or task of this attempt, and nothing is
+   * touched, since it may be another's.
+   */
+  acknowledgeCheckpoint(
+    message: CheckpointMessage & { readonly result: SnapshotResult },
+  ): 'accepted' | 'duplicate' | 'late' | 'unknown' {
+    const { checkpointId, operatorId, subtaskIndex, result } = message
+    const pending =
+      this.#inFlight.get(checkpointId)?.pending ?? this.#endedSavepoints.get(checkpointId)
+    const ownId = checkpointId >= this.#firstCheckpointId && checkpointId < this.#nextCheckpointId
+    if (!ownId || !this.#hasTask(operatorId, subtaskIndex)) return 'unknown'
+    const answer = pending?.acknowledge(operatorId, subtaskIndex, result)
+    if (pending?.isSavepoint === true) {
+      if (answer === 'late') this.#discardLate(pending, result)
+      return answer ?? 'late'
+    }
+    const completed = pending === undefined && !this.#checkpoints.wasAborted(checkpointId)
+    // It may be subsumed by now: pending ones may be based on it all the same. Or nobody knows any more.
+    if (completed && !this.#checkpoints.isRetained(checkpointId)) return 'duplicate'
+    // C4: whatever becomes of the checkpoint, from here on the registry knows what was brought for it.
+    this.#checkpoints.registerAcknowledged(checkpointId, result.jobManagerOwnedSnapshot)
+    if (completed) return 'duplicate'
+    if (answer === 'accepted' || answer === 'duplicate') return answer
+    this.#checkpoints.abort(checkpointId)
+    this.#keepWorking(this.#finalizer?.clean({ epochChecked: false }) ?? Promise.resolve())
+    return 'late'
+  }
+
+  #hasTask(operatorId: string, subtaskIndex: number): boolean {
+    const operator = this.#operators.find((each) => each.operatorId === operatorId)
+    return operator !== undefined && subtaskIndex in operator.tasks
+  }
+
+  #discardLate(pending: PendingCheckpoint, result: SnapshotResult): void {
+    this.#keepWorking(this.#finalizer?.discardSavepoint(pending, [result]) ?? Promise.resolve())
+  }
+
+  /** A task that is elsewhere could not do its part. Changes nothing where the checkpoint is not pending or the task is not in it. */
+  declineCheckpoint(message: CheckpointMessage & { readonly cause: unknown }): void {
+    const { checkpointId, operatorId, subtaskIndex, cause } = message
+    const pending = this.#inFlight.get(checkpointId)?.pending
+    if (pending?.hasTask(operatorId, subtaskIndex) !== true) return
+    const closed = cause instanceof StateBackendError && cause.code === 'BACKEND_CLOSED'
+    pending.abort(closed ? 'closed' : 'declined', cause)
   }
 
   /** Aborts what is in flight and waits for it. Completed checkpoints stay. May be called again. Never rejects. */
   async close(): Promise<void> {
     this.#phase = 'closed'
-    this.#pending?.abort('closed')
-    await this.#inFlight
-    await Promise.all(this.#acknowledging)
-  }
-
-  /** Up to its first `await` the synchronous part. */
-  async #carryOut(pending: PendingCheckpoint): Promise<CheckpointEvent> {
-    const timer = new AbortController()
-    this.#expireLater(pending, timer.signal)
-    for (const [operatorIndex, { tasks }] of pending.options.operators.entries()) {
-      for (const [subtaskIndex, task] of tasks.entries()) {
-        this.#keepAcknowledging(this.#snapshot(pending, operatorIndex, subtaskIndex, task))
-      }
-    }
-    const failure = await this.#publish(pending)
-    timer.abort()
-    this.#pending = undefined
-    const event = failure === undefined ? this.#complete(pending) : this.#abort(pending, failure)
-    await this.#clean()
-    return event
-  }
-
-  #expireLater(pending: PendingCheckpoint, timer: AbortSignal): void {
-    const { timeoutMs = TIMEOUT_DEFAULT_MS } = this.#options
-    this.#clock.sleep(timeoutMs, timer).then(
-      () => pending.abort('expired'),
-      () => undefined,
-    )
-  }
-
-  #keepAcknowledging(acknowledging: Promise<void>): void {
-    this.#acknowledging.add(acknowledging)
-    void acknowledging.then(() => this.#acknowledging.delete(acknowledging))
-  }
-
-  /** Never rejects. Registers before it looks whether anybody still wants the result (C4). */
-  async #snapshot(
-    pending: PendingCheckpoint,
-    operatorIndex: number,
-    subtaskIndex: number,
-    task: CheckpointTask,
-  ): Promise<void> {
-    const { checkpointId, timestampMs, baseCheckpointId } = pending.options
-    const options = CheckpointOptions.checkpoint(baseCheckpointId)
-    let result: SnapshotResult
-    try {
-      result = await task.snapshot(checkpointId, timestampMs, options, pending.signal)
-    } catch (error) {
-      pending.abort('declined', error)
-      return
-    }
-    this.#checkpoints.registerAcknowledged(checkpointId, result.jobManagerOwnedSnapshot)
-    if (pending.acknowledge(operatorIndex, subtaskIndex, result) === 'accepted') return
-    this.#checkpoints.abort(checkpointId)
-    await this.#clean()
-  }
-
-  /** What kept the checkpoint from being completed, if anything. */
-  async #publish(pending: PendingCheckpoint): Promise<{ error: unknown } | undefined> {
-    try {
-      await pending.acknowledged
-      const { signal } = pending
-      await this.#checkpoints.publish(pending.toCompletedCheckpoint(), { signal })
-      return undefined
-    } catch (error) {
-      return { error }
-    }
-  }
-
-  #complete(pending: PendingCheckpoint): CheckpointEvent {
-    const { checkpointId, startMs } = pending.options
-    const durationMs = this.#clock.monotonicMs() - startMs
-    const event = completedEvent(checkpointId, pending.results, durationMs)
-    this.#failedInARow = 0
-    const subsumed = this.#checkpoints.add(checkpointId)
-    this.#notify((task) => task.notifyCheckpointComplete(checkpointId), checkpointId)
-    for (const id of subsumed) this.#notify((task) => task.notifyCheckpointSubsumed(id), id)
-    this.#call('onCheckpoint', checkpointId, () => this.#options.onCheckpoint?.(event))
-    return event
-  }
-
-  #abort(pending: PendingCheckpoint, { error }: { error: unknown }): CheckpointEvent {
-    const { checkpointId, startMs } = pending.options
-    pending.abort('not-published', error)
-    const abortion: unknown = pending.signal.reason
-    assert(abortion instanceof CheckpointAbortion, 'a checkpoint is aborted for a reason')
-    const { reason, cause } = abortion
-    const durationMs = this.#clock.monotonicMs() - startMs
-    const event = { status: 'aborted', checkpointId, reason, cause, durationMs } as const
-    // Whoever made the object owns the folder: nothing in it is ours to delete.
-    const taken = error instanceof StateBackendError && error.code === 'OBJECT_EXISTS'
-    if (!taken) this.#checkpoints.abort(checkpointId)
-    this.#notify((task) => task.notifyCheckpointAborted(checkpointId), checkpointId)
-    this.#call('onCheckpoint', checkpointId, () => this.#options.onCheckpoint?.(event))
-    if (reason !== 'closed') this.#countFailure(event, taken)
-    return event
-  }
-
-  #countFailure(event: CheckpointAbortedEvent, taken: boolean): void {
-    this.#failedInARow++
-    const { tolerableFailedCheckpoints = 0 } = this.#options
-    if (this.#failedInARow <= tolerableFailedCheckpoints && !taken) return
-    const { checkpointId, reason, cause } = event
-    const why = cause instanceof Error ? `${reason}: ${cause.message}` : reason
-    const error = new StateBackendError(
-      'CHECKPOINT_FAILED',
-      `Checkpoint ${checkpointId} failed (${why}); ${this.#failedInARow} in a row are more than tolerableFailedCheckpoints ` +
-        `(${tolerableFailedCheckpoints}). Remove the cause and start the job again: it continues from the last completed checkpoint.`,
-      { cause, details: { checkpointId, reason } },
-    )
-    this.#call('failJob', checkpointId, () => this.#options.failJob(error))
-  }
-
-  #clean(): Promise<void> {
-    return this.#checkpoints.clean(() => this.#pending?.options.baseCheckpointId)
-  }
-
-  #notify(tell: (listener: CheckpointListener) => void, checkpointId: number): void {
-    for (const task of this.#operators.flatMap(({ tasks }) => tasks)) {
-      this.#call('A task that was told about it', checkpointId, () => tell(task))
-    }
-  }
-
-  /** Calls others' code, whose failure must not touch the checkpoint. */
-  #call(whom: string, checkpointId: number, call: () => void): void {
-    try {
-      call()
-    } catch (cause) {
-      const message = `${whom} threw at the end of checkpoint ${checkpointId}. The checkpoint is not affected.`
-      const details = { checkpointId }
-      this.#warn(new StateBackendError('CHECKPOINT_FAILED', message, { cause, details }))
-    }
-  }
-
-  #warn(warning: StateBackendError): void {
-    try {
-      this.#options.onWarning?.(warning)
-    } catch {
-      // There is nobody left to tell, and a warning must not stop a job.
-    }
+    for (const { pending } of this.#inFlight.values()) pending.abort('closed')
+    await this.idle()
+    while (this.#working.size > 0) await Promise.all(this.#working)
   }
 }

@@ -1,17 +1,27 @@
 /** What a coordinator tells about its checkpoints while a job runs. */
+import type { SnapshotType } from '../checkpoint/checkpoint-options.js'
 import type { SnapshotResult } from '../checkpoint/snapshotable.js'
 
 /**
  * - `declined`: the snapshot of a task failed.
  * - `expired`: it took longer than the timeout.
+ * - `subsumed`: a later checkpoint was completed first.
  * - `not-published`: all tasks acknowledged, but `_metadata` could not be written.
- * - `closed`: the coordinator was closed.
+ * - `fenced`: a later attempt at running the job has begun.
+ * - `closed`: the coordinator was closed, or a task that was asked is.
  */
-export type CheckpointAbortReason = 'declined' | 'expired' | 'not-published' | 'closed'
+export type CheckpointAbortReason =
+  'declined' | 'expired' | 'subsumed' | 'not-published' | 'fenced' | 'closed'
 
-export interface CheckpointCompletedEvent {
-  readonly status: 'completed'
+interface CheckpointIdentity {
   readonly checkpointId: number
+  readonly snapshotType: SnapshotType
+  /** Of a savepoint: where in the object store it is, or would have been. */
+  readonly savepointFolder: string | undefined
+}
+
+export interface CheckpointCompletedEvent extends CheckpointIdentity {
+  readonly status: 'completed'
   /** What the tasks did, reduced to the word for the most work among them. */
   readonly kind: SnapshotResult['kind']
   /** Bytes of state that all tasks together brought to storage, `_metadata` not counted. */
@@ -25,11 +35,10 @@ export interface CheckpointCompletedEvent {
   readonly durationMs: number
 }
 
-export interface CheckpointAbortedEvent {
+export interface CheckpointAbortedEvent extends CheckpointIdentity {
   readonly status: 'aborted'
-  readonly checkpointId: number
   readonly reason: CheckpointAbortReason
-  /** What went wrong; `undefined` when nothing did (`expired`, `closed`). */
+  /** What went wrong; `undefined` when nothing did (`expired`, `subsumed`, `closed`). */
   readonly cause: unknown
   readonly durationMs: number
 }
@@ -40,14 +49,14 @@ export type CheckpointEvent = CheckpointCompletedEvent | CheckpointAbortedEvent
 const kinds: readonly SnapshotResult['kind'][] = ['none', 'delta', 'merge', 'rebase']
 
 export function completedEvent(
-  checkpointId: number,
+  identity: CheckpointIdentity,
   results: readonly SnapshotResult[],
   durationMs: number,
 ): CheckpointCompletedEvent {
   const ranks = results.map((result) => kinds.indexOf(result.kind))
   return {
     status: 'completed',
-    checkpointId,
+    ...identity,
     kind: kinds[Math.max(0, ...ranks)] ?? 'none',
     uploadedBytes: results.reduce((bytes, result) => bytes + result.uploadedBytes, 0),
     stateBytes: results.reduce((bytes, result) => bytes + result.stateBytes, 0),

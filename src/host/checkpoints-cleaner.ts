@@ -5,20 +5,32 @@
  * Invariants
  * D1 `_metadata` goes first, then the exclusive state, then the shared: whatever exists can be read.
  * D2 While the `_metadata` of a checkpoint may still be there, no shared object that it names is deleted.
+ * D3 (C6) Of a checkpoint that was not completed, only what this attempt wrote is deleted: its id may be another attempt's as well.
+ * D4 What a pending checkpoint names and did not write itself is named by a `_metadata` in storage, so that `findOrphans` sees its need: what
+ *    it is based on stays until it has ended.
+ * D5 (C6) Whether a checkpoint that was taken for not published is in storage is asked for, and only then is asked whether a later attempt
+ *    has begun: that one may have gone on from it, and deleted its `_metadata` since. If it is there it stays, whole, until a later one is
+ *    completed, which attempts go on from instead.
  */
+import { decodeCheckpointMetadata } from '../checkpoint/checkpoint-metadata.js'
 import type { SharedStateRegistry } from '../checkpoint/shared-state-registry.js'
 import { SerialQueue } from '../common/serial-queue.js'
 import { StateBackendError } from '../errors.js'
+import { disposeSnapshot, type SnapshotLocation } from '../restore/snapshot-location.js'
 import type { CheckpointStorage } from '../storage/checkpoint-storage.js'
 
 /** Checkpoints that one cleaning tries to discard, the oldest first: storage that refuses must not hold up the job. */
 const DISCARDS_PER_CLEANING_MAX = 100
 
+/** `doubtful`: its publication was taken for failed. `aborted`: its `_metadata` never was there. */
+type Condemnation = 'subsumed' | 'aborted' | 'doubtful'
+
 export class CheckpointsCleaner {
   readonly #storage: CheckpointStorage
   readonly #registry: SharedStateRegistry
   readonly #onWarning: (warning: StateBackendError) => void
-  readonly #condemned = new Map<number, 'subsumed' | 'aborted'>()
+  readonly #condemned = new Map<number, Condemnation>()
+  readonly #condemnedSnapshots = new Set<SnapshotLocation>()
   readonly #queue = new SerialQueue()
 
   constructor(options: {
@@ -31,28 +43,81 @@ export class CheckpointsCleaner {
     this.#onWarning = options.onWarning
   }
 
-  /** `checkpointId` is to go: it is retained no more, or will never be completed. Nothing happens before `clean`. */
-  condemn(checkpointId: number, why: 'subsumed' | 'aborted'): void {
-    this.#condemned.set(checkpointId, why)
+  /** `checkpointId` is to go; the first reason counts. Nothing happens before `clean`. */
+  condemn(checkpointId: number, why: Condemnation): void {
+    if (!this.#condemned.has(checkpointId)) this.#condemned.set(checkpointId, why)
+  }
+
+  /** What was claimed from elsewhere is to go. */
+  condemnSnapshot(snapshot: SnapshotLocation): void {
+    this.#condemnedSnapshots.add(snapshot)
+  }
+
+  hasToClean(lowestNeededId: () => number): boolean {
+    return (
+      this.#condemned.size > 0 ||
+      this.#condemnedSnapshots.size > 0 ||
+      this.#registry.unused(lowestNeededId()).length > 0
+    )
+  }
+
+  get hasDoubts(): boolean {
+    return [...this.#condemned.values()].includes('doubtful')
   }
 
   /**
-   * Discards the condemned checkpoints and the shared objects that neither they nor a checkpoint from `lowestNeededId()` on names. One
-   * cleaning at a time. Never rejects.
+   * Settles which doubtful checkpoints are in storage, published by `epoch`; returns their ids. Whether a later attempt has begun must be
+   * asked after it and before `clean` (D5). Never rejects: one that could not be settled is left for the next time.
    */
-  clean(lowestNeededId: () => number): Promise<void> {
+  async settleDoubts(epoch: number): Promise<ReadonlySet<number>> {
+    const published = new Set<number>()
+    const doubtful = [...this.#condemned].flatMap(([id, why]) => (why === 'doubtful' ? id : []))
+    for (const checkpointId of doubtful.slice(0, DISCARDS_PER_CLEANING_MAX)) {
+      try {
+        if (await this.#isPublishedBy(epoch, checkpointId)) published.add(checkpointId)
+        else this.#condemned.set(checkpointId, 'aborted')
+      } catch (cause) {
+        this.#warn(`Checkpoint ${checkpointId} was aborted, and may be there all the same`, cause, {
+          checkpointId,
+        })
+      }
+    }
+    return published
+  }
+
+  /**
+   * Discards the condemned checkpoints, but for those that pending ones are based on (`baseIds`), and the shared objects that neither
+   * they nor a checkpoint from `lowestNeededId` on names. One cleaning at a time. Never rejects.
+   */
+  clean(
+    epoch: number,
+    needs: {
+      readonly baseIds: () => readonly number[]
+      readonly lowestNeededId: () => number
+      readonly mustStay: (doubtfulId: number) => boolean
+    },
+  ): Promise<void> {
     return this.#queue.push(async () => {
-      await this.#discardCondemned()
-      await this.#deleteUnused(Math.min(lowestNeededId(), ...this.#condemned.keys()))
+      await this.#discardCondemned(epoch, needs)
+      await this.#disposeSnapshots()
+      await this.#deleteUnused(Math.min(needs.lowestNeededId(), ...this.#condemned.keys()))
     })
   }
 
-  async #discardCondemned(): Promise<void> {
-    const ids = [...this.#condemned.keys()].sort((a, b) => a - b)
+  async #discardCondemned(
+    epoch: number,
+    { baseIds, mustStay }: Parameters<CheckpointsCleaner['clean']>[1],
+  ): Promise<void> {
+    const bases = baseIds()
+    const ids = [...this.#condemned]
+      .filter(([id, why]) => !bases.includes(id) && !(why === 'doubtful' && mustStay(id)))
+      .map(([id]) => id)
+      .sort((a, b) => a - b)
     for (const checkpointId of ids.slice(0, DISCARDS_PER_CLEANING_MAX)) {
       const why = this.#condemned.get(checkpointId)
       try {
-        await this.#storage.discardCheckpoint(checkpointId)
+        if (why === 'aborted') await this.#storage.discardUnpublished(checkpointId, epoch)
+        else await this.#storage.discardCheckpoint(checkpointId)
       } catch (cause) {
         this.#warn(`Checkpoint ${checkpointId} is ${why} and could not be deleted`, cause, {
           checkpointId,
@@ -60,7 +125,30 @@ export class CheckpointsCleaner {
         continue
       }
       this.#condemned.delete(checkpointId)
-      if (why === 'aborted') this.#registry.checkpointAborted(checkpointId)
+      if (why !== 'subsumed') this.#registry.checkpointAborted(checkpointId)
+    }
+  }
+
+  /** The answer to a publication that was taken for failed may have been lost: then its `_metadata` is there. */
+  async #isPublishedBy(epoch: number, checkpointId: number): Promise<boolean> {
+    try {
+      const bytes = await this.#storage.readMetadata(checkpointId)
+      return decodeCheckpointMetadata(bytes, `checkpoint ${checkpointId}`).epoch === epoch
+    } catch (error) {
+      if (error instanceof StateBackendError && error.kind === 'data') return false
+      throw error
+    }
+  }
+
+  async #disposeSnapshots(): Promise<void> {
+    for (const snapshot of this.#condemnedSnapshots) {
+      try {
+        await disposeSnapshot(snapshot)
+        this.#condemnedSnapshots.delete(snapshot)
+      } catch (cause) {
+        const { folder } = snapshot
+        this.#warn(`${folder} was claimed, is subsumed and could not be deleted`, cause, { folder })
+      }
     }
   }
 
@@ -78,7 +166,7 @@ export class CheckpointsCleaner {
     }
   }
 
-  #warn(what: string, cause: unknown, details: Record<string, number>): void {
+  #warn(what: string, cause: unknown, details: Record<string, number | string>): void {
     this.#onWarning(
       new StateBackendError(
         'STORAGE_FAILED',

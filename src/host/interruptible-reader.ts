@@ -5,6 +5,7 @@ import type { SourceBatch, StreamSource } from './stream-source.js'
 export class InterruptibleReader<R> {
   readonly #stopping = new AbortController()
   readonly #iterator: AsyncIterator<SourceBatch<R>>
+  #resolveNext: ((end: undefined) => void) | undefined
   #rejectNext: ((reason: unknown) => void) | undefined
 
   constructor(source: StreamSource<R>, position: JsonValue | undefined) {
@@ -20,6 +21,7 @@ export class InterruptibleReader<R> {
   next(): Promise<SourceBatch<R> | undefined> {
     // Not Promise.race: racing every batch against one long-lived promise would keep a reaction of each.
     return new Promise((resolve, reject) => {
+      this.#resolveNext = resolve
       this.#rejectNext = reject
       this.#take().then(resolve, reject)
     })
@@ -30,8 +32,14 @@ export class InterruptibleReader<R> {
       const result = await this.#iterator.next()
       return result.done === true ? undefined : result.value
     } finally {
+      this.#resolveNext = undefined
       this.#rejectNext = undefined
     }
+  }
+
+  /** Makes a waiting `next` see the end. */
+  end(): void {
+    this.#resolveNext?.(undefined)
   }
 
   /** Makes a waiting `next` reject with `reason`. */

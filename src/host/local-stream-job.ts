@@ -14,7 +14,10 @@ import type { KeyedStateBackend } from '../state/keyed-state-backend.js'
 import type { StateBackend } from '../state-backend.js'
 import type { CheckpointStorage } from '../storage/checkpoint-storage.js'
 import { checkInteger } from './check-integer.js'
+import type { SavepointOptions } from './checkpoint-coordinator.js'
+import { checkedLimits, type CheckpointLimits } from './checkpoint-coordinator-options.js'
 import type { CheckpointEvent } from './checkpoint-events.js'
+import type { RestoreSource } from './checkpoint-selection.js'
 import { LocalStreamRun } from './local-stream-run.js'
 import type { StreamSource } from './stream-source.js'
 
@@ -33,7 +36,7 @@ export interface LocalSubtask<K, O> {
 }
 
 /** When checkpoints are taken, and how many are kept. Neither `everyRecords` nor `intervalMs`: only the final one. */
-export interface LocalCheckpointOptions {
+export interface LocalCheckpointOptions extends CheckpointLimits {
   /**
    * At the end of the first batch with which so many records, from 1, have come since the last barrier. The same input gives the same
    * barriers, however fast it is read: records wait while the checkpoint before is in flight.
@@ -43,10 +46,6 @@ export interface LocalCheckpointOptions {
   readonly intervalMs?: number | undefined
   /** Whether the end of the input is a barrier. Default true. */
   readonly atEnd?: boolean | undefined
-  /** As in `CheckpointCoordinatorOptions`. */
-  readonly retainedCheckpointsMax?: number | undefined
-  readonly timeoutMs?: number | undefined
-  readonly tolerableFailedCheckpoints?: number | undefined
 }
 
 export interface LocalStreamJobOptions<R, K, O extends StreamOperator<R>> {
@@ -74,6 +73,8 @@ export interface LocalStreamJobOptions<R, K, O extends StreamOperator<R>> {
 }
 
 export interface LocalRunOptions<K, O> {
+  /** What to restore. Default: the newest checkpoint in storage, or an empty start when there is none. */
+  readonly restore?: RestoreSource | undefined
   /** Stops the job between two records; `run` rejects with `SNAPSHOT_ABORTED`, or the signal's own `StateBackendError`. */
   readonly signal?: AbortSignal | undefined
   /** Called at the end of the input, after the final checkpoint, with the state still there: to read results. */
@@ -87,6 +88,8 @@ export interface LocalStreamSummary {
   readonly recordsInState: number
   readonly restoredCheckpointId: number | undefined
   readonly lastCheckpointId: number | undefined
+  /** Of the savepoint that the run was stopped with; `undefined` when it came to the end of the input. */
+  readonly stoppedWithSavepoint: string | undefined
 }
 
 /** `LocalStreamJobOptions` with what follows from them. */
@@ -102,7 +105,7 @@ export interface LocalStreamPlan<R, K, O extends StreamOperator<R>> extends Loca
 
 export class LocalStreamJob<R, K, O extends StreamOperator<R>> {
   readonly #plan: LocalStreamPlan<R, K, O>
-  #running = false
+  #run: LocalStreamRun<R, K, O> | undefined
 
   /** Touches nothing yet. `INVALID_ARGUMENT` for an option out of its range. */
   constructor(options: LocalStreamJobOptions<R, K, O>) {
@@ -114,27 +117,49 @@ export class LocalStreamJob<R, K, O extends StreamOperator<R>> {
     const { everyRecords, intervalMs } = checkpoints
     if (everyRecords !== undefined) checkInteger('everyRecords', everyRecords, 1)
     if (intervalMs !== undefined) checkInteger('intervalMs', intervalMs, 1, 2 ** 31 - 1)
+    checkedLimits(checkpoints)
     this.#plan = { ...options, operatorId, parallelism, maxParallelism }
   }
 
   /**
-   * Restores from the newest checkpoint in storage, if any, and processes the source to its end. Rejects with what the source, the
-   * operator or a backend threw; with `CHECKPOINT_FAILED` when more checkpoints failed than is tolerable, or the final one did; with
-   * `RESTORE_MISMATCH` when the checkpoint is another job's; with the codes of a damaged or missing checkpoint. When it has settled,
-   * nothing is left open. It may be called again then, and goes on from the last completed checkpoint.
+   * Restores the newest checkpoint in storage, if any, or what `restore` names, and processes the source to its end. Rejects with what the
+   * source, the operator or a backend threw; with `CHECKPOINT_FAILED` when more checkpoints failed than is tolerable, or the final one did;
+   * with `ATTEMPT_FENCED` when the job was started elsewhere; with `RESTORE_MISMATCH` when the checkpoint is another job's; with the codes
+   * of a damaged or missing checkpoint. When it has settled, nothing is left open. It may be called again then, and goes on from the last
+   * completed checkpoint.
    */
   async run(options: LocalRunOptions<K, O> = {}): Promise<LocalStreamSummary> {
-    if (this.#running) {
+    if (this.#run !== undefined) {
       throw new StateBackendError(
         'INVALID_ARGUMENT',
         'This job is running. Wait for run() to settle before it is called again.',
       )
     }
-    this.#running = true
+    this.#run = new LocalStreamRun(this.#plan, options)
     try {
-      return await new LocalStreamRun(this.#plan, options).execute()
+      return await this.#run.execute()
     } finally {
-      this.#running = false
+      this.#run = undefined
     }
+  }
+
+  /**
+   * Takes a savepoint at the next point between two batches, while the job goes on. Rejects with `INVALID_ARGUMENT` while the job does not
+   * run, `SNAPSHOT_ABORTED` when the run ends first; that the savepoint failed is in the event.
+   */
+  async triggerSavepoint(options: SavepointOptions = {}): Promise<CheckpointEvent> {
+    if (this.#run !== undefined) return this.#run.requestSavepoint(options)
+    throw new StateBackendError(
+      'INVALID_ARGUMENT',
+      'This job is not running, so there is nothing to take a savepoint of. Call run() first.',
+    )
+  }
+
+  /**
+   * Takes a savepoint at the next point between two batches and ends the run with it: no record is processed after it, and `run` resolves.
+   * When the savepoint fails, the job goes on. As `triggerSavepoint` otherwise.
+   */
+  stopWithSavepoint(options: Omit<SavepointOptions, 'stop'> = {}): Promise<CheckpointEvent> {
+    return this.triggerSavepoint({ ...options, stop: true })
   }
 }

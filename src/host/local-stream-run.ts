@@ -10,14 +10,20 @@
  * L2 When `execute` has settled, nothing of the run is going on or open, whatever happened; but a source may still be busy with a batch
  *    that nobody will take.
  */
-import { stateHandlesOf, type CompletedCheckpoint } from '../checkpoint/completed-checkpoint.js'
+import { stateHandlesOf } from '../checkpoint/completed-checkpoint.js'
 import type { CheckpointableKeyedStateBackend } from '../checkpoint/checkpointable-keyed-state-backend.js'
 import { systemClock, type Clock } from '../common/clock.js'
 import { mapLimit, throwIfAborted } from '../common/concurrency.js'
 import { Slicer } from '../common/slicer.js'
 import { StateBackendError } from '../errors.js'
 import { computeKeyGroupRangeForOperatorIndex } from '../record/key-group-range-assignment.js'
-import { CheckpointCoordinator, type CheckpointTask } from './checkpoint-coordinator.js'
+import {
+  CheckpointCoordinator,
+  type CheckpointTask,
+  type SavepointOptions,
+} from './checkpoint-coordinator.js'
+import type { CheckpointEvent } from './checkpoint-events.js'
+import type { RestoredCheckpoint } from './checkpoint-selection.js'
 import { InterruptibleReader } from './interruptible-reader.js'
 import type {
   LocalRunOptions,
@@ -26,6 +32,7 @@ import type {
   LocalSubtask,
   StreamOperator,
 } from './local-stream-job.js'
+import { SavepointRequests, type SavepointRequest } from './savepoint-requests.js'
 import { hostDataOf, readProgress, type SourceProgress } from './source-progress.js'
 import { SubtaskRouter } from './subtask-router.js'
 
@@ -44,13 +51,18 @@ export class LocalStreamRun<R, K, O extends StreamOperator<R>> {
   readonly #coordinator: CheckpointCoordinator
   readonly #backends: CheckpointableKeyedStateBackend<K>[] = []
   readonly #timer = new AbortController()
+  readonly #savepoints = new SavepointRequests()
   #router: SubtaskRouter<K, Subtask<K, O>> | undefined
   #reader: InterruptibleReader<R> | undefined
   #progress: SourceProgress = { position: undefined, recordsInState: 0 }
-  #restored: CompletedCheckpoint | undefined
+  #restored: RestoredCheckpoint | undefined
   #recordsProcessed = 0
   #recordsSinceBarrier = 0
   #intervalElapsed = false
+  /** The folder of the savepoint that ends the run. */
+  #stoppedWithSavepoint: string | undefined
+  /** What was asked for while the source had nothing to give. */
+  #takingSavepoints: Promise<void> | undefined
   /** Why the run ends early. */
   #stopped: { readonly error: unknown } | undefined
 
@@ -78,7 +90,7 @@ export class LocalStreamRun<R, K, O extends StreamOperator<R>> {
       const subtasks = await this.#restore()
       await this.#processAll()
       await this.#finish()
-      await scan?.(subtasks)
+      if (!this.#ended) await scan?.(subtasks)
     } catch (error) {
       // What ended the run is what matters; what it was busy with may have failed because of it.
       const failure = this.#stopped?.error ?? error
@@ -91,18 +103,19 @@ export class LocalStreamRun<R, K, O extends StreamOperator<R>> {
     return {
       recordsProcessed: this.#recordsProcessed,
       recordsInState: this.#progress.recordsInState,
-      restoredCheckpointId: this.#restored?.checkpointId,
+      restoredCheckpointId: this.#restored?.checkpoint.checkpointId,
       lastCheckpointId: this.#coordinator.lastCompletedCheckpointId,
+      stoppedWithSavepoint: this.#stoppedWithSavepoint,
     }
   }
 
   async #restore(): Promise<Subtask<K, O>[]> {
     const { parallelism, operatorId, maxParallelism, onRestored } = this.#plan
-    const signal = this.#options.signal
-    const restored = await this.#coordinator.restoreLatest({ signal })
+    const { signal, restore } = this.#options
+    const restored = await this.#coordinator.restore(restore, { signal })
     this.#restored = restored
     if (restored !== undefined) {
-      this.#progress = readProgress(restored, { operatorId, maxParallelism })
+      this.#progress = readProgress(restored.checkpoint, { operatorId, maxParallelism })
     }
     const indices = Array.from({ length: parallelism }, (_, subtaskIndex) => subtaskIndex)
     const subtasks = await mapLimit(
@@ -114,7 +127,7 @@ export class LocalStreamRun<R, K, O extends StreamOperator<R>> {
     this.#router = new SubtaskRouter(this.#plan.keySerializer, maxParallelism, subtasks)
     const tasks = subtasks.map(({ backend }) => this.#taskOf(backend))
     this.#coordinator.start([{ operatorId, maxParallelism, tasks }])
-    if (restored !== undefined) onRestored?.(restored)
+    if (restored !== undefined) onRestored?.(restored.checkpoint)
     return subtasks
   }
 
@@ -129,8 +142,8 @@ export class LocalStreamRun<R, K, O extends StreamOperator<R>> {
         parallelism,
         subtaskIndex,
       ),
-      stateHandles: stateHandlesOf(this.#restored, operatorId),
-      checkpointStorage: this.#plan.checkpointStorage,
+      stateHandles: stateHandlesOf(this.#restored?.checkpoint, operatorId),
+      checkpointStorage: this.#restored?.state,
       signal,
     })
     this.#backends.push(backend)
@@ -141,9 +154,13 @@ export class LocalStreamRun<R, K, O extends StreamOperator<R>> {
     const storage = this.#plan.checkpointStorage
     return {
       snapshot: (checkpointId, timestampMs, options, signal) =>
-        backend.snapshot(checkpointId, timestampMs, storage.streamFactory(checkpointId), options, {
-          signal,
-        }),
+        backend.snapshot(
+          checkpointId,
+          timestampMs,
+          storage.streamFactory(checkpointId, options.target),
+          options,
+          { signal },
+        ),
       notifyCheckpointComplete: (checkpointId) => backend.notifyCheckpointComplete(checkpointId),
       notifyCheckpointAborted: (checkpointId) => backend.notifyCheckpointAborted(checkpointId),
       notifyCheckpointSubsumed: (checkpointId) => backend.notifyCheckpointSubsumed(checkpointId),
@@ -156,8 +173,12 @@ export class LocalStreamRun<R, K, O extends StreamOperator<R>> {
     this.#reader = reader
     this.#watchInterval(reader)
     for (;;) {
-      const batch = await reader.next()
-      if (batch === undefined) return
+      const reading = reader.next()
+      // What was asked for while none could be taken: the source may have nothing to give for long.
+      void this.#takeSavepoints()
+      const batch = await reading
+      await this.#takingSavepoints
+      if (batch === undefined || this.#ended) return
       await this.#process(batch.records)
       const count = batch.records.length
       const recordsInState = this.#progress.recordsInState + count
@@ -165,7 +186,8 @@ export class LocalStreamRun<R, K, O extends StreamOperator<R>> {
       this.#recordsProcessed += count
       this.#recordsSinceBarrier += count
       this.#throwIfStopped()
-      await this.#takeDueCheckpoint()
+      await this.#takeDueSnapshots()
+      if (this.#ended) return
     }
   }
 
@@ -188,21 +210,69 @@ export class LocalStreamRun<R, K, O extends StreamOperator<R>> {
     }
   }
 
-  async #takeDueCheckpoint(): Promise<void> {
+  async #takeDueSnapshots(): Promise<void> {
+    await this.#takeSavepoints()
+    if (this.#ended) return
     const { everyRecords = Infinity } = this.#plan.checkpoints ?? {}
-    if (this.#recordsSinceBarrier >= everyRecords) {
-      await this.#coordinator.idle()
+    const countReached = this.#recordsSinceBarrier >= everyRecords
+    if (countReached) {
+      await this.#coordinator.freeSlot()
       this.#throwIfStopped()
+    }
+    if ((countReached || this.#intervalElapsed) && this.#coordinator.canTrigger)
       void this.#barrier()
-    } else if (this.#intervalElapsed && !this.#coordinator.checkpointInFlight) {
-      void this.#barrier()
+  }
+
+  get #ended(): boolean {
+    return this.#stoppedWithSavepoint !== undefined
+  }
+
+  /** Taken at the next point between two batches; at once while the source has nothing to give. */
+  requestSavepoint(options: SavepointOptions): Promise<CheckpointEvent> {
+    const event = this.#savepoints.add(options)
+    if (this.#reader?.waiting === true) void this.#takeSavepoints()
+    return event
+  }
+
+  /** One after the other, all that were asked for, also meanwhile. Never rejects: the outcome is for who asked. */
+  async #takeSavepoints(): Promise<void> {
+    if (!this.#savepoints.isEmpty && !this.#ended) this.#takingSavepoints ??= this.#takeRequested()
+    await this.#takingSavepoints
+  }
+
+  async #takeRequested(): Promise<void> {
+    for (;;) {
+      const request = this.#ended ? undefined : this.#savepoints.next()
+      if (request === undefined) break
+      await this.#take(request)
+    }
+    // Nothing was awaited since the last look: no request is left lying.
+    this.#takingSavepoints = undefined
+  }
+
+  async #take({ options, resolve, reject }: SavepointRequest): Promise<void> {
+    try {
+      this.#throwIfStopped()
+      const ending = this.#coordinator.triggerSavepoint(hostDataOf(this.#progress), options)
+      ending.then(resolve, reject)
+      // Whether it succeeds decides whether there is a next record.
+      if (options.stop === true) this.#noteStop(await ending)
+    } catch (error) {
+      reject(error)
     }
   }
 
-  #barrier(): ReturnType<CheckpointCoordinator['triggerCheckpoint']> {
+  #noteStop(event: CheckpointEvent): void {
+    if (event.status !== 'completed') return
+    this.#stoppedWithSavepoint = event.savepointFolder
+    this.#reader?.end()
+  }
+
+  #barrier(options: { final?: boolean } = {}): Promise<CheckpointEvent> {
     this.#recordsSinceBarrier = 0
     this.#intervalElapsed = false
-    return this.#coordinator.triggerCheckpoint(hostDataOf(this.#progress))
+    const hostData = hostDataOf(this.#progress)
+    return this.#coordinator.triggerCheckpoint(hostData, { ignoreMinPause: options.final })
   }
 
   /** A source that has nothing to give must not keep a checkpoint from being taken. */
@@ -211,8 +281,12 @@ export class LocalStreamRun<R, K, O extends StreamOperator<R>> {
     if (intervalMs === undefined) return
     const tick = (): void => {
       this.#intervalElapsed = true
-      const free = reader.waiting && !this.#coordinator.checkpointInFlight
-      if (free && this.#stopped === undefined) void this.#barrier()
+      const free = reader.waiting && this.#coordinator.canTrigger
+      try {
+        if (free && this.#stopped === undefined) void this.#barrier()
+      } catch (error) {
+        this.#stop(error)
+      }
       wait()
     }
     const wait = (): void => {
@@ -223,10 +297,11 @@ export class LocalStreamRun<R, K, O extends StreamOperator<R>> {
 
   async #finish(): Promise<void> {
     this.#timer.abort()
+    await this.#takeSavepoints()
     await this.#coordinator.idle()
     this.#throwIfStopped()
-    if (this.#plan.checkpoints?.atEnd === false) return
-    const event = await this.#barrier()
+    if (this.#plan.checkpoints?.atEnd === false || this.#ended) return
+    const event = await this.#barrier({ final: true })
     this.#throwIfStopped()
     if (event.status === 'completed') return
     throw new StateBackendError(
@@ -258,6 +333,7 @@ export class LocalStreamRun<R, K, O extends StreamOperator<R>> {
 
   async #close(): Promise<void> {
     this.#timer.abort()
+    this.#savepoints.close()
     await this.#reader?.close()
     // A snapshot of a backend ends when the backend is closed, and the coordinator waits for it.
     const coordinatorClosed = this.#coordinator.close()

@@ -9,6 +9,7 @@ import type {
   ObjectInfo,
   ObjectStore,
   ObjectStoreOptions,
+  UnfinishedUpload,
 } from '../../src/storage/object-store.js'
 
 export class DyingObjectStore implements ObjectStore {
@@ -70,6 +71,18 @@ export class DyingObjectStore implements ObjectStore {
 
   delete(keys: readonly string[], options?: ObjectStoreOptions): Promise<void> {
     return this.#live(() => this.#inner.delete(keys, options))
+  }
+
+  async *listUnfinished(options?: ObjectStoreOptions): AsyncGenerator<UnfinishedUpload> {
+    const uploads: UnfinishedUpload[] = []
+    await this.#live(async () => {
+      for await (const upload of this.#inner.listUnfinished(options)) uploads.push(upload)
+    })
+    yield* uploads
+  }
+
+  discardUnfinished(ids: readonly string[], options?: ObjectStoreOptions): Promise<void> {
+    return this.#live(() => this.#inner.discardUnfinished(ids, options))
   }
 
   async #live<T>(run: () => Promise<T>): Promise<T> {

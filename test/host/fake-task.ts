@@ -37,25 +37,44 @@ export class FakeTask implements CheckpointTask {
     storage: CheckpointStorage
     told?: string[]
     rebaseEvery?: number
+    /** The tables of the handle that it was restored from. */
+    restored?: readonly TableHandle[]
   }) {
     this.#name = options.name
     this.#storage = options.storage
     this.told = options.told ?? []
     this.#rebaseEvery = options.rebaseEvery ?? 3
+    this.#completed = options.restored ?? []
   }
 
   async snapshot(
     checkpointId: number,
     _timestampMs: number,
-    { lastCompletedCheckpointId }: CheckpointOptions,
+    options: CheckpointOptions,
     signal: AbortSignal,
   ): Promise<SnapshotResult> {
+    this.signals.push(signal)
+    const write = this.prepare(checkpointId, options)
+    await this.beforeAcknowledge(checkpointId)
+    return write()
+  }
+
+  /** The synchronous part. What it returns brings the state to storage, each time under new names. */
+  prepare(checkpointId: number, options: CheckpointOptions): () => Promise<SnapshotResult> {
+    const { lastCompletedCheckpointId, snapshotType } = options
     this.told.push(`${this.#name} snapshot ${checkpointId}`)
     this.lastCompletedIds.push(lastCompletedCheckpointId)
-    this.signals.push(signal)
-    const base = ++this.#snapshots % this.#rebaseEvery === 0 ? [] : this.#completed
-    await this.beforeAcknowledge(checkpointId)
-    const factory = this.#storage.streamFactory(checkpointId)
+    const fresh = ++this.#snapshots % this.#rebaseEvery === 0 || snapshotType !== 'checkpoint'
+    const base = fresh ? [] : this.#completed
+    return () => this.#write(checkpointId, options, base)
+  }
+
+  async #write(
+    checkpointId: number,
+    { target }: CheckpointOptions,
+    base: readonly TableHandle[],
+  ): Promise<SnapshotResult> {
+    const factory = this.#storage.streamFactory(checkpointId, target)
     const bytes = Buffer.from(`${this.#name} ${checkpointId}`)
     const table: TableHandle = {
       role: 'delta',

@@ -125,8 +125,8 @@ describe('a local job', () => {
   it('takes its barriers at the same records, however slow storage is', async () => {
     const { common, objectStore, storage, events } = setUp()
     const opening: (() => void)[] = []
-    objectStore.plan = async (operation) => {
-      if (operation !== 'putIfAbsent') return undefined
+    objectStore.plan = async (operation, key) => {
+      if (operation !== 'putIfAbsent' || !key.endsWith('_metadata')) return undefined
       const published = gate()
       opening.push(published.open)
       await published.promise
@@ -305,7 +305,8 @@ describe('failures', () => {
 
   it('a failed final checkpoint fails the job, however many failures are tolerable', async () => {
     const { common, objectStore, stateBackend } = setUp()
-    objectStore.plan = (operation) => (operation === 'putIfAbsent' ? 'before' : undefined)
+    objectStore.plan = (operation, key) =>
+      operation === 'putIfAbsent' && key.endsWith('_metadata') ? 'before' : undefined
     const checkpoints = { tolerableFailedCheckpoints: Infinity }
     const job = countingJob({ ...common, source: numbers(10), checkpoints })
     await expect(job.run()).rejects.toMatchObject({
@@ -576,8 +577,8 @@ describe('checkpoints by time', () => {
     const clock = new ManualClock()
     const published = gate()
     let publishing = 0
-    objectStore.plan = async (operation) => {
-      if (operation !== 'putIfAbsent') return undefined
+    objectStore.plan = async (operation, key) => {
+      if (operation !== 'putIfAbsent' || !key.endsWith('_metadata')) return undefined
       publishing++
       await published.promise
       return undefined
