@@ -1,38 +1,10 @@
 /** The main job as a newcomer runs it, over fewer flights. */
-import { spawn } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { parseOptions, UsageError } from '../../bench/flights/options.js'
 import { temporaryDirectory } from '../support/state-task.js'
-
-const main = fileURLToPath(new URL('../../bench/flights/main.ts', import.meta.url))
-
-interface Ended {
-  readonly code: number | null
-  readonly out: string[]
-  readonly err: string
-  /** Where its temporary files would lie. */
-  readonly temporary: string
-}
-
-async function runMainJob(...args: string[]): Promise<Ended> {
-  const temporary = temporaryDirectory()
-  const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), main, ...args], {
-    env: { ...process.env, TMPDIR: temporary },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  onTestFinished(() => void child.kill('SIGKILL'))
-  let out = ''
-  let err = ''
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text))
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text))
-  const code = await new Promise<number | null>((resolve, reject) => {
-    child.once('error', reject).once('close', resolve)
-  })
-  return { code, out: out.trimEnd().split('\n'), err, temporary }
-}
+import { runMainJob } from './run-main-job.js'
 
 const RECORDS = 60_000
 
@@ -43,13 +15,13 @@ describe('the main job', () => {
   ])(
     'with %s and parallelism %i is killed, comes back with %i and is identical',
     async (stateBackend, parallelism, restoreParallelism) => {
-      const { code, out, err, temporary } = await runMainJob(
+      const { code, out, err, temporary } = await runMainJob([
         `--records=${RECORDS}`,
         `--parallelism=${parallelism}`,
         `--restore-parallelism=${restoreParallelism}`,
         `--state-backend=${stateBackend}`,
         '--json',
-      )
+      ])
       expect(err).toBe('')
       expect(code).toBe(0)
       const result = JSON.parse(out.at(-1) ?? '') as Record<string, number> & {
@@ -99,7 +71,7 @@ describe('the main job', () => {
     const directory = join(temporaryDirectory(), 'checkpoints')
     for (let run = 1; run <= 2; run++) {
       const args = ['--records', '12000', '--checkpoint-dir', directory]
-      expect(await runMainJob(...args)).toMatchObject({ code: 0, err: '' })
+      expect(await runMainJob(args)).toMatchObject({ code: 0, err: '' })
       const jobs = readdirSync(directory).filter((name) => !name.startsWith('.'))
       expect(jobs).toHaveLength(run)
       for (const job of jobs) {
@@ -110,15 +82,21 @@ describe('the main job', () => {
   })
 
   it('explains itself', async () => {
-    const { code, out, err } = await runMainJob('--help')
+    const { code, out, err } = await runMainJob(['--help'])
     expect({ code, err }).toEqual({ code: 0, err: '' })
-    for (const option of ['--records', '--parallelism', '--state-backend', '--checkpoint-dir']) {
+    for (const option of [
+      '--records',
+      '--parallelism',
+      '--state-backend',
+      '--checkpoint-dir',
+      '--s3-endpoint',
+    ]) {
       expect(out.join('\n')).toContain(option)
     }
   })
 
   it('refuses wrong options with one line and exit code 2', async () => {
-    const { code, out, err } = await runMainJob('--state-backend', 'rocksdb')
+    const { code, out, err } = await runMainJob(['--state-backend', 'rocksdb'])
     expect({ code, out }).toEqual({ code: 2, out: [''] })
     expect(err).toBe(
       '--state-backend is leveldb or hashmap, not "rocksdb". See npm start -- --help.\n',
@@ -134,6 +112,8 @@ describe('the main job', () => {
     ['--parallelism', '33'],
     ['--restore-parallelism', '0'],
     ['--checkpoint-dir', ''],
+    ['--s3-endpoint', 'http://127.0.0.1:9000'],
+    ['--s3-endpoint', 'nowhere', '--checkpoint-dir', 's3://bucket'],
     ['--fast'],
     ['flights'],
   ])('says in one line what is wrong with %s %s', (...args) => {
