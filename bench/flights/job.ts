@@ -2,6 +2,7 @@
  * The process that runs the job, started by main.ts and killed by it. It restores from the newest checkpoint in storage, if there is
  * one; it does not know whether it is the first process or the second.
  */
+import { isS3Location, openS3 } from '../../src/cli/open-s3.js'
 import { HashMapStateBackend } from '../../src/hash-map-state-backend.js'
 import type { CheckpointEvent } from '../../src/host/checkpoint-events.js'
 import { LocalStreamJob } from '../../src/host/local-stream-job.js'
@@ -11,6 +12,7 @@ import { stringKey } from '../../src/record/key-serializer.js'
 import type { StateBackend } from '../../src/state-backend.js'
 import { CheckpointStorage } from '../../src/storage/checkpoint-storage.js'
 import { DirectoryObjectStore } from '../../src/storage/directory-object-store.js'
+import type { ObjectStore } from '../../src/storage/object-store.js'
 import { MemoryBudget } from '../../src/store/memory-budget.js'
 import { DelayPerRoute } from './delay-per-route.js'
 import { readFlights, type Flight } from './flights-file.js'
@@ -54,6 +56,13 @@ function stateBackendOf({ stateBackend, workDirectory, parallelism }: JobSetting
     : new HashMapStateBackend({ memory })
 }
 
+async function objectStoreOf(settings: JobSettings): Promise<ObjectStore> {
+  const { checkpointDirectory, s3Endpoint } = settings
+  return isS3Location(checkpointDirectory)
+    ? openS3(checkpointDirectory, { endpoint: s3Endpoint })
+    : new DirectoryObjectStore(checkpointDirectory)
+}
+
 function summaryOf(event: CheckpointEvent): CheckpointSummary {
   if (event.status === 'completed') return event
   const { cause, ...rest } = event
@@ -61,7 +70,7 @@ function summaryOf(event: CheckpointEvent): CheckpointSummary {
 }
 
 async function run(settings: JobSettings): Promise<void> {
-  const objectStore = new DirectoryObjectStore(settings.checkpointDirectory)
+  const objectStore = await objectStoreOf(settings)
   let restoredCheckpointId = 0
   const job = new LocalStreamJob({
     source: {

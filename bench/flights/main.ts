@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { isS3Location } from '../../src/cli/open-s3.js'
 import { KilledRunner, type KilledRun } from './killed-run.js'
 import { parseOptions, USAGE, UsageError, type FlightsOptions } from './options.js'
 import { computeReference, differenceOf } from './reference.js'
@@ -36,7 +37,8 @@ async function main(): Promise<number> {
 
 async function runJob(options: FlightsOptions, temporaryDirectory: string): Promise<number> {
   const { records, parallelism, restoreParallelism, stateBackend, checkpointDirectory } = options
-  const checkpoints = resolve(checkpointDirectory ?? join(temporaryDirectory, 'checkpoints'))
+  const location = checkpointDirectory ?? join(temporaryDirectory, 'checkpoints')
+  const checkpoints = isS3Location(location) ? location.replace(/\/$/, '') : resolve(location)
   // A run is a job of its own, so that an earlier one in the same directory is neither continued nor touched.
   const jobId = `flights-${new Date().toISOString().replaceAll(/[-:]/g, '').replace('.', '-')}`
   const report = startReport(records)
@@ -46,6 +48,7 @@ async function runJob(options: FlightsOptions, temporaryDirectory: string): Prom
       parallelism,
       stateBackend,
       checkpointDirectory: checkpoints,
+      s3Endpoint: options.s3Endpoint,
       jobId,
       workDirectory: join(temporaryDirectory, 'work'),
       checkpointEveryRecords: Math.min(
@@ -64,7 +67,7 @@ async function runJob(options: FlightsOptions, temporaryDirectory: string): Prom
   let run: KilledRun
   try {
     report.line(`${whole(records)} flights, ${stateBackend}, parallelism ${parallelism}`)
-    if (checkpointDirectory !== undefined) report.line(`checkpoints in ${join(checkpoints, jobId)}`)
+    if (checkpointDirectory !== undefined) report.line(`checkpoints in ${checkpoints}/${jobId}`)
     run = await runner.run((routes) => results.push(...routes))
   } finally {
     process.off('SIGINT', interrupt).off('SIGTERM', interrupt)

@@ -10,7 +10,9 @@ export interface JobSettings {
   readonly records: number
   readonly parallelism: number
   readonly stateBackend: StateBackendName
+  /** A directory, or `s3://bucket/prefix`. */
   readonly checkpointDirectory: string
+  readonly s3Endpoint: string | undefined
   readonly jobId: string
   readonly workDirectory: string
   readonly checkpointEveryRecords: number

@@ -1,5 +1,6 @@
 /** The command line of the main job. */
 import { parseArgs } from 'node:util'
+import { isS3Location } from '../../src/cli/open-s3.js'
 import { FLIGHTS_MAX } from './flights-file.js'
 import { stateBackendNames, type StateBackendName } from './messages.js'
 
@@ -15,6 +16,8 @@ export interface FlightsOptions {
   readonly stateBackend: StateBackendName
   /** `undefined` for a temporary directory. */
   readonly checkpointDirectory: string | undefined
+  /** For a checkpoint directory in S3; `undefined` for Amazon's. */
+  readonly s3Endpoint: string | undefined
   readonly json: boolean
   readonly help: boolean
 }
@@ -30,7 +33,9 @@ Options:
   --parallelism N          subtasks, each with a keyed state backend of its own, 1 to ${PARALLELISM_MAX} (default: 2)
   --restore-parallelism N  the same after the restore (default: one more)
   --state-backend NAME     ${stateBackendNames.join(' or ')} (default: leveldb)
-  --checkpoint-dir DIR     where checkpoints go, kept at the end (default: a temporary directory, removed at the end)
+  --checkpoint-dir DIR     where checkpoints go, kept at the end: a directory or s3://bucket/prefix, with region and credentials from the
+                           environment (default: a temporary directory, removed at the end)
+  --s3-endpoint URL        of an S3 server other than Amazon's
   --json                   print one JSON object as the last line
   --help                   print this
 
@@ -52,6 +57,7 @@ export function parseOptions(args: readonly string[]): FlightsOptions {
         : integer('restore-parallelism', restoreParallelism, 1, PARALLELISM_MAX),
     stateBackend: stateBackendName(values['state-backend']),
     checkpointDirectory: directory(values['checkpoint-dir']),
+    s3Endpoint: s3Endpoint(values['s3-endpoint'], values['checkpoint-dir']),
     json: values.json,
     help: values.help,
   }
@@ -67,6 +73,7 @@ function parse(args: readonly string[]) {
         'restore-parallelism': { type: 'string' },
         'state-backend': { type: 'string', default: 'leveldb' },
         'checkpoint-dir': { type: 'string' },
+        's3-endpoint': { type: 'string' },
         json: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
@@ -96,4 +103,13 @@ function stateBackendName(text: string): StateBackendName {
 function directory(text: string | undefined): string | undefined {
   if (text === '') throw new UsageError('--checkpoint-dir takes the name of a directory.')
   return text
+}
+
+function s3Endpoint(text: string | undefined, location = ''): string | undefined {
+  if (text === undefined) return undefined
+  if (!isS3Location(location)) {
+    throw new UsageError('--s3-endpoint goes with --checkpoint-dir s3://bucket/prefix.')
+  }
+  if (URL.canParse(text)) return text
+  throw new UsageError(`--s3-endpoint takes a URL, not ${JSON.stringify(text)}.`)
 }

@@ -1,0 +1,51 @@
+/** One measurement in a process of its own: `child.ts <part> <JSON arguments>`, result as JSON on standard output. */
+import { join } from 'node:path'
+import { KeyGroupRange } from '../../src/index.js'
+import { adopt, downloaded, linked, recovered } from './adoption.js'
+import type { Measurement, Restore } from './measurement.js'
+import { MAX_PARALLELISM } from './records.js'
+import { clearAndCopy, rescale, rewrite } from './rivals.js'
+import { buildSources, rangesOf, readSources } from './sources.js'
+
+type Way = (restore: Restore) => Promise<Measurement>
+
+/** What every process but a cold one brings back first, untimed: an eighth of the state, so that its code is compiled. */
+const WARM_UP_RANGE = KeyGroupRange.of(0, MAX_PARALLELISM / 8 - 1)
+
+const adoptLinked: Way = (restore) => adopt(restore, linked)
+
+const parts = {
+  build: buildSources,
+  adopt: warm(adoptLinked),
+  adoptCold: cold(adoptLinked),
+  adoptRecovered: warm((restore) => adopt(restore, recovered)),
+  adoptDownloaded: warm((restore) => adopt(restore, downloaded)),
+  clearAndCopy: warm((restore) => rescale(restore, clearAndCopy)),
+  rewrite: warm((restore) => rescale(restore, rewrite)),
+}
+
+type Place = [sourceDirectory: string, workDirectory: string, parallelism: number, verify: boolean]
+
+function cold(way: Way): (...place: Place) => Promise<Measurement> {
+  return (sourceDirectory, workDirectory, parallelism, verify) => {
+    const sources = readSources(sourceDirectory)
+    return way({ sources, workDirectory, verify, ranges: rangesOf(parallelism) })
+  }
+}
+
+function warm(way: Way): (...place: Place) => Promise<Measurement> {
+  return async (sourceDirectory, workDirectory, parallelism, verify) => {
+    await way({
+      sources: readSources(sourceDirectory),
+      workDirectory: join(workDirectory, 'warm-up'),
+      verify: false,
+      ranges: [WARM_UP_RANGE],
+    })
+    return cold(way)(sourceDirectory, join(workDirectory, 'measured'), parallelism, verify)
+  }
+}
+
+const [part, json] = process.argv.slice(2)
+const run = parts[part as keyof typeof parts] as (...args: unknown[]) => Promise<unknown>
+const result = await run(...(JSON.parse(json ?? '[]') as unknown[]))
+process.stdout.write(JSON.stringify(result ?? null))

@@ -1,0 +1,154 @@
+/**
+ * `npm run bench:s3`: our S3 store against what the SDK itself offers, in one run on one server, and the requests of a checkpoint.
+ * Only ratios within one run are judged.
+ */
+import { randomUUID } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { S3ObjectStore } from '../../src/storage/s3/s3-object-store.js'
+import { countRequests, type RequestFigures } from './checkpoint-requests.js'
+import { openEndpoint, type Endpoint } from './endpoint.js'
+import { downloadRate, makeTables, uploadRate, waysOf, type Table, type Way } from './transfers.js'
+
+const USAGE = `Usage: npm run bench:s3 [-- options]
+
+  --mb <n>          tables to transfer, in millions of bytes (default 200)
+  --rounds <n>      measurements of each way (default 5)
+  --interval-s <n>  seconds between checkpoints, for the monthly cost of their requests (default 60)
+  --json            print one JSON object as the last line
+  --help            print this
+
+Uploads eight tables, four at a time, by S3ObjectStore.put and by the SDK's Upload (@aws-sdk/lib-storage, its default part size and
+queue); downloads them by S3ObjectStore.get and by ranged reads one after another (8 MiB each). One client for all, an order that
+rotates, a first round that does not count. Then counts the requests of incremental checkpoints of one task.
+
+The endpoint is that of LSB_S3_BUCKET and LSB_S3_ENDPOINT, or else a server that is started for the run.
+Exits with 1 when a ratio is under 0.8, or a checkpoint needs more than 3 requests that store something.`
+
+const RATIO_MIN = 0.8
+const WRITES_MAX = 3
+const directions = { upload: uploadRate, download: downloadRate } as const
+
+type WayName = 'ours' | 'sdk'
+type Rates = Record<WayName, number[]>
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      mb: { type: 'string', default: '200' },
+      rounds: { type: 'string', default: '5' },
+      'interval-s': { type: 'string', default: '60' },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  })
+  if (values.help) {
+    process.stdout.write(`${USAGE}\n`)
+    return 0
+  }
+  const intervalSeconds = positive('interval-s', values['interval-s'])
+  const directory = await mkdtemp(join(tmpdir(), 'level-state-backend-bench-'))
+  const endpoint = await openEndpoint()
+  const prefix = `level-state-backend-bench/${randomUUID()}`
+  try {
+    const store = await S3ObjectStore.open({ ...endpoint, prefix })
+    const tables = makeTables(directory, positive('mb', values.mb) * 1e6)
+    const rates = await measure(
+      waysOf(endpoint, store, prefix),
+      tables,
+      positive('rounds', values.rounds),
+    )
+    const requests = await countRequests(endpoint, store, directory, intervalSeconds)
+    await removeAll(store)
+    return report(endpoint, rates, requests, intervalSeconds, values.json)
+  } finally {
+    await endpoint.close()
+    await rm(directory, { recursive: true, force: true })
+  }
+}
+
+function positive(name: string, text: string): number {
+  const value = Number(text)
+  if (Number.isSafeInteger(value) && value >= 1) return value
+  throw new Error(`--${name} takes a whole number from 1, not ${text}.`)
+}
+
+async function measure(
+  ways: Record<WayName, Way>,
+  tables: readonly Table[],
+  rounds: number,
+): Promise<Record<keyof typeof directions, Rates>> {
+  const rates = { upload: { ours: [], sdk: [] }, download: { ours: [], sdk: [] } } as Record<
+    keyof typeof directions,
+    Rates
+  >
+  for (let round = 0; round <= rounds; round++) {
+    const order: WayName[] = round % 2 === 0 ? ['ours', 'sdk'] : ['sdk', 'ours']
+    for (const direction of ['upload', 'download'] as const) {
+      for (const name of order) {
+        const rate = await directions[direction](ways[name], tables)
+        if (round > 0) rates[direction][name].push(rate)
+      }
+    }
+  }
+  return rates
+}
+
+async function removeAll(store: S3ObjectStore): Promise<void> {
+  const keys: string[] = []
+  for await (const { key } of store.list('')) keys.push(key)
+  await store.delete(keys)
+}
+
+function report(
+  { description }: Endpoint,
+  rates: Record<keyof typeof directions, Rates>,
+  requests: RequestFigures,
+  intervalSeconds: number,
+  json: boolean,
+): number {
+  const ratios = { upload: ratioOf(rates.upload), download: ratioOf(rates.download) }
+  const passed =
+    Math.min(ratios.upload, ratios.download) >= RATIO_MIN && requests.writesMax <= WRITES_MAX
+  const say = (line: string): boolean => process.stdout.write(`${line}\n`)
+  say(`server: ${description}`)
+  for (const direction of ['upload', 'download'] as const) {
+    const { ours, sdk } = rates[direction]
+    say(
+      `${direction}: ${median(ours).toFixed(0)} MB/s by the store, ${median(sdk).toFixed(0)} MB/s by the SDK, ` +
+        `ratio ${ratios[direction].toFixed(2)} (at least ${RATIO_MIN})`,
+    )
+  }
+  const operations = Object.entries(requests.operations).map(
+    ([name, count]) => `${name} ${(count / requests.checkpoints).toFixed(2)}`,
+  )
+  say(`requests per checkpoint: ${operations.join(', ')}`)
+  say(
+    `the most of one checkpoint: ${requests.requestsMax}, of them ${requests.writesMax} that store something (at most ${WRITES_MAX})`,
+  )
+  say(
+    `requests in a month at one checkpoint every ${intervalSeconds} s: $${requests.dollarsPerMonth.toFixed(2)} for each task`,
+  )
+  if (json) say(JSON.stringify({ description, rates, ratios, requests, intervalSeconds, passed }))
+  return passed ? 0 : 1
+}
+
+/** The median of what the rounds say, each of two measurements close in time. */
+function ratioOf({ ours, sdk }: Rates): number {
+  return median(ours.map((rate, round) => rate / (sdk[round] ?? NaN)))
+}
+
+function median(numbers: readonly number[]): number {
+  const sorted = [...numbers].sort((a, b) => a - b)
+  const middle = sorted.length / 2
+  return ((sorted[Math.floor(middle)] ?? NaN) + (sorted[Math.ceil(middle) - 1] ?? NaN)) / 2
+}
+
+try {
+  process.exitCode = await main()
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
+  process.exitCode = 1
+}
