@@ -155,7 +155,9 @@ describe('README.md', () => {
       expect(links, bullet).not.toEqual([])
       for (const [, title = '', path = ''] of links) {
         const titles = [
-          ...textOf(path).matchAll(/\b(?:it|describe)(?:\.each\([^\n]*\))?\(\s*(['"`])(.*?)\1/g),
+          ...textOf(path).matchAll(
+            /\b(?:it|describe)(?:\.each\((?:[^\n]*|[^()]*)\))?\(\s*(['"`])(.*?)\1/g,
+          ),
         ]
         expect(
           titles.map(([, , found = '']) => found).filter((found) => found.startsWith(title)),
@@ -299,6 +301,8 @@ describe('FORMAT.md', () => {
   it('writes _metadata as its example says', () => {
     const bytes = encodeCheckpointMetadata({
       checkpointId: 7,
+      snapshotType: 'checkpoint',
+      epoch: 1,
       timestampMs: 0,
       jobId: 'flights',
       operators: [],
