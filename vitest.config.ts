@@ -8,8 +8,8 @@ export default defineConfig({
     pool: 'forks',
     fileParallelism: true,
     // No test waits for time to pass; these only end a run that hangs, on a slow and shared machine too.
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     reporters: ['default', './test/support/closing-reporter.ts'],
   },
 })

@@ -1,7 +1,9 @@
 /**
- * Estimates how many distinct keys several tables have together, from the smallest hashes of each (a KMV sketch).
+ * Estimates how many distinct keys several tables have together, and what their newest entries come to, from the smallest hashes of
+ * each (a KMV sketch).
  *
- * The rebase policy asks it how large a merged delta would be: a hot set that is rewritten at every checkpoint must not cause a rebase.
+ * The rebase policy asks it how large a merged delta would be: a hot set that is rewritten at every checkpoint must not cause a rebase,
+ * and of keys that come and go a merge leaves little.
  */
 import { bloomHash } from './bloom-filter.js'
 
@@ -9,36 +11,66 @@ import { bloomHash } from './bloom-filter.js'
 const SKETCH_HASHES = 512
 const HASH_SPACE = 2 ** 32
 
-export class KeySketch {
-  /** The smallest hashes seen, ascending, at most `SKETCH_HASHES`. */
-  #hashes: number[] = []
-  #pending: number[] = []
-  #threshold = HASH_SPACE
+/** Bytes of an entry, by the hash of its key. */
+type Sample = readonly [hash: number, bytes: number]
 
-  /** Every key of the table, once. */
-  add(key: Uint8Array): void {
+export class KeySketch {
+  /** Those with the smallest hashes seen, ascending, at most `SKETCH_HASHES`. */
+  #samples: Sample[] = []
+  #pending: Sample[] = []
+  #threshold = HASH_SPACE
+  #totalBytes = 0
+
+  /** Every entry of the table, once; `bytes` are those of its key and value. */
+  add(key: Uint8Array, bytes: number): void {
+    this.#totalBytes += bytes
     const hash = bloomHash(key)
     if (hash >= this.#threshold) return
-    this.#pending.push(hash)
+    this.#pending.push([hash, bytes])
     if (this.#pending.length >= SKETCH_HASHES) this.#settle()
   }
 
   #settle(): void {
-    this.#hashes = smallestDistinct([...this.#hashes, ...this.#pending])
+    this.#samples = withSmallestHashes([...this.#samples, ...this.#pending])
     this.#pending = []
-    if (this.#hashes.length === SKETCH_HASHES) this.#threshold = this.#hashes.at(-1) ?? HASH_SPACE
+    const largest = this.#samples.at(-1)
+    if (this.#samples.length < SKETCH_HASHES || largest === undefined) return
+    this.#threshold = largest[0]
   }
 
   /** Distinct keys in the union of the tables, estimated; exact while they are few. */
   static distinctKeys(sketches: readonly KeySketch[]): number {
-    const all = sketches.flatMap((sketch) => [...sketch.#hashes, ...sketch.#pending])
-    const smallest = smallestDistinct(all)
-    if (smallest.length < SKETCH_HASHES) return smallest.length
-    const largest = smallest.at(-1) ?? 0
-    return Math.round(((SKETCH_HASHES - 1) * HASH_SPACE) / (largest + 1))
+    return countOf(KeySketch.#united(sketches))
+  }
+
+  /**
+   * What is left of the bytes of all entries when the tables, from oldest to newest, are merged and only the newest entry of every key is
+   * kept: estimated, from 0 to 1; 1 for no entries.
+   */
+  static remainingFraction(sketches: readonly KeySketch[]): number {
+    const totalBytes = sketches.reduce((bytes, sketch) => bytes + sketch.#totalBytes, 0)
+    if (totalBytes === 0) return 1
+    const samples = KeySketch.#united(sketches)
+    const meanBytes = samples.reduce((sum, [, bytes]) => sum + bytes, 0) / samples.length
+    return Math.min(1, (countOf(samples) * meanBytes) / totalBytes)
+  }
+
+  /** A hash that is among the smallest of all is among the smallest of every table that has it: what is kept is the newest entry. */
+  static #united(sketches: readonly KeySketch[]): Sample[] {
+    return withSmallestHashes(
+      sketches.flatMap((sketch) => [...sketch.#samples, ...sketch.#pending]),
+    )
   }
 }
 
-function smallestDistinct(hashes: number[]): number[] {
-  return [...new Set(hashes)].sort((a, b) => a - b).slice(0, SKETCH_HASHES)
+/** How many keys there are, judging by those with the smallest hashes. */
+function countOf(samples: readonly Sample[]): number {
+  const largest = samples.at(-1)
+  if (samples.length < SKETCH_HASHES || largest === undefined) return samples.length
+  return Math.round(((SKETCH_HASHES - 1) * HASH_SPACE) / (largest[0] + 1))
+}
+
+/** One of each hash, the last. */
+function withSmallestHashes(samples: readonly Sample[]): Sample[] {
+  return [...new Map(samples)].sort(([a], [b]) => a - b).slice(0, SKETCH_HASHES)
 }

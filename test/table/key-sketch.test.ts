@@ -4,7 +4,7 @@ import { KeySketch } from '../../src/table/key-sketch.js'
 
 function sketchOf(from: number, to: number): KeySketch {
   const sketch = new KeySketch()
-  for (let key = from; key < to; key++) sketch.add(Buffer.from(`key ${key}`))
+  for (let key = from; key < to; key++) sketch.add(Buffer.from(`key ${key}`), 1)
   return sketch
 }
 
@@ -37,12 +37,42 @@ describe('KeySketch', () => {
     expect(Math.abs(estimate / expected - 1)).toBeLessThan(TOLERANCE)
   })
 
+  /** What a merge leaves of keys written with `bytes[0]`, then some of them with `bytes[1]`. */
+  it.each([
+    ['written again', 20_000, [100, 100], [0, 20_000], 0.5],
+    ['deleted', 20_000, [100, 10], [0, 20_000], 10 / 110],
+    ['half deleted', 20_000, [100, 10], [0, 10_000], (10_000 * 100 + 10_000 * 10) / 2_100_000],
+    ['grown', 20_000, [10, 100], [0, 20_000], 100 / 110],
+    ['joined by others', 20_000, [100, 50], [20_000, 40_000], 1],
+  ])(
+    'estimates what a merge leaves of keys that are %s',
+    (_, keys, bytes, [from, to], expected) => {
+      const older = new KeySketch()
+      const newer = new KeySketch()
+      for (let key = 0; key < keys; key++) older.add(Buffer.from(`key ${key}`), bytes[0] ?? 0)
+      for (let key = from ?? 0; key < (to ?? 0); key++) {
+        newer.add(Buffer.from(`key ${key}`), bytes[1] ?? 0)
+      }
+      const estimate = KeySketch.remainingFraction([older, newer])
+      expect(Math.abs(estimate / expected - 1)).toBeLessThan(TOLERANCE)
+    },
+  )
+
+  it('a merge of nothing leaves all of it, one of few entries is estimated exactly', () => {
+    expect(KeySketch.remainingFraction([])).toBe(1)
+    const [older, newer] = [new KeySketch(), new KeySketch()]
+    for (let key = 0; key < 100; key++) older.add(Buffer.from(`key ${key}`), 30)
+    for (let key = 0; key < 50; key++) newer.add(Buffer.from(`key ${key}`), 10)
+    expect(KeySketch.remainingFraction([older, newer])).toBe((50 * 30 + 50 * 10) / 3500)
+    expect(KeySketch.remainingFraction([newer, older])).toBe(3000 / 3500)
+  })
+
   it('an estimate leaves the sketches as they are', () => {
     const sketch = sketchOf(0, 700)
     const before = KeySketch.distinctKeys([sketch])
     KeySketch.distinctKeys([sketch, sketchOf(5000, 9000)])
     expect(KeySketch.distinctKeys([sketch])).toBe(before)
-    for (let key = 700; key < 2000; key++) sketch.add(Buffer.from(`key ${key}`))
+    for (let key = 700; key < 2000; key++) sketch.add(Buffer.from(`key ${key}`), 1)
     expect(Math.abs(KeySketch.distinctKeys([sketch]) / 2000 - 1)).toBeLessThan(TOLERANCE)
   })
 })
