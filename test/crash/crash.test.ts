@@ -7,7 +7,7 @@
  */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync } from 'node:fs'
+import { mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -116,6 +116,8 @@ describe.each(['leveldb', 'hashmap'] as const)('a killed process, %s', (kind) =>
     async () => {
       const directory = temporaryDirectory()
       const storagePath = join(directory, 'storage')
+      // Else there is none to look into when the first process dies before it writes anything.
+      mkdirSync(storagePath)
       const storage = crashStorage(storagePath)
       const random = new SeededRandom(seedOfRun())
       const model = new EffectsModel()

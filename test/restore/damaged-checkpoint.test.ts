@@ -2,6 +2,7 @@
 import { Buffer } from 'node:buffer'
 import { readdirSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { CheckpointOptions } from '../../src/checkpoint/checkpoint-options.js'
 import { encodeMetaInformation } from '../../src/checkpoint/meta-information.js'
 import { IncrementalRemoteKeyedStateHandle } from '../../src/checkpoint/keyed-state-handle.js'
 import { KeyGroupRange } from '../../src/record/key-group-range.js'
@@ -22,14 +23,15 @@ import {
 } from '../support/state-task.js'
 
 const KEYS = 300
-/** A base and deltas. */
-const POLICY = { smallStateBytes: 10_000, deltaFractionMax: 0.5 }
 
+/** A base, of a full checkpoint, and deltas. */
 async function taskWithCheckpoint(): Promise<{ task: StateTask; handle: Handle }> {
-  const task = await StateTask.start({ policy: POLICY })
+  const task = await StateTask.start()
   for (let round = 0; round < 6; round++) {
     await task.put(0, KEYS, (key) => `${round} of ${key} `.repeat(round < 4 ? 200 : 1))
-    await task.checkpoint()
+    await task.checkpoint(
+      round === 3 ? CheckpointOptions.fullCheckpoint() : CheckpointOptions.checkpoint(),
+    )
   }
   const { handle } = await task.checkpoint()
   await task.close()
