@@ -3,7 +3,7 @@
  * lies below the buffer, which the backend's builder puts together (`KeyedStateBackendParts`).
  */
 import type { Buffer } from 'node:buffer'
-import { CheckpointOptions } from './checkpoint/checkpoint-options.js'
+import type { CheckpointOptions } from './checkpoint/checkpoint-options.js'
 import type {
   CheckpointableKeyedStateBackend,
   RestoreStatistics,
@@ -164,21 +164,6 @@ export abstract class AbstractKeyedStateBackend<K> implements CheckpointableKeye
     }
     snapshot.then(forget, forget)
     return snapshot
-  }
-
-  savepoint(
-    savepointId: number,
-    timestamp: number,
-    streamFactory: CheckpointStreamFactory,
-    context?: SnapshotContext,
-  ): Promise<SnapshotResult> {
-    return this.snapshot(
-      savepointId,
-      timestamp,
-      streamFactory,
-      CheckpointOptions.savepoint(),
-      context,
-    )
   }
 
   notifyCheckpointComplete(checkpointId: number): void {

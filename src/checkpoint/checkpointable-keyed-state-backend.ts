@@ -1,11 +1,5 @@
-import type { CheckpointStreamFactory } from '../storage/checkpoint-storage.js'
 import type { KeyedStateBackend } from '../state/keyed-state-backend.js'
-import type {
-  CheckpointListener,
-  Snapshotable,
-  SnapshotContext,
-  SnapshotResult,
-} from './snapshotable.js'
+import type { CheckpointListener, Snapshotable } from './snapshotable.js'
 
 /** How the tables of a restored state came to local disk. Those small enough to be inside a handle are not counted. */
 export interface RestoreStatistics {
@@ -22,14 +16,4 @@ export interface CheckpointableKeyedStateBackend<K>
   extends KeyedStateBackend<K>, Snapshotable, CheckpointListener {
   /** How this backend's state was restored: all zero when it started empty. */
   readonly restored: RestoreStatistics
-  /**
-   * Takes a savepoint: a snapshot that names no table of a checkpoint and that no checkpoint will name. Everything goes to the
-   * exclusive scope of `streamFactory`.
-   */
-  savepoint(
-    savepointId: number,
-    timestamp: number,
-    streamFactory: CheckpointStreamFactory,
-    context?: SnapshotContext,
-  ): Promise<SnapshotResult>
 }

@@ -28,7 +28,9 @@ const text = (key: number): string => `${key} `.repeat(30)
 async function savepointOf(task: StateTask): Promise<Handle> {
   const id = task.takeCheckpointId()
   const factory = task.storage.streamFactory(id, { savepointFolder: FOLDER })
-  return throughJSON(handleOf(await task.backend.savepoint(id, 0, factory)))
+  return throughJSON(
+    handleOf(await task.backend.snapshot(id, 0, factory, CheckpointOptions.savepoint())),
+  )
 }
 
 async function openSavepoint(task: StateTask, handle: Handle, kind: BackendKind): Promise<void> {
