@@ -102,7 +102,8 @@ export async function runLives({ name, runs, levelDBShare, faults }: Runs): Prom
       const commands = randomCommands(seed, length, faults)
       const failure = await live(profile, seed, commands, tally)
       if (failure === undefined) continue
-      console.log(`${name}: life ${seed} failed, ${String(failure)}; it is being made shorter`)
+      const why = failure instanceof Error ? failure.message : 'with what is no error'
+      console.log(`${name}: life ${seed} failed, ${why}; it is being made shorter`)
       throw await explained(failure, { profile, name, seed, length, commands })
     }
   } finally {
