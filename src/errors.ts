@@ -75,3 +75,8 @@ export class StateBackendError extends Error {
     this.details = options.details ?? {}
   }
 }
+
+/** Bytes are missing, damaged or of an unknown version, whoever asks: unlike every other failure, it is an answer. */
+export function isDataError(error: unknown): error is StateBackendError {
+  return error instanceof StateBackendError && error.kind === 'data'
+}

@@ -41,25 +41,33 @@ export function stateHandlesOf(
   return (operator?.subtasks ?? []).flatMap(({ keyedStateHandle }) => keyedStateHandle ?? [])
 }
 
-/** The state of all subtasks: tables and meta information. */
-export function allStates({ operators }: CompletedCheckpoint): StreamStateHandle[] {
+/** Of all subtasks that had state. */
+export function handlesOf({ operators }: CompletedCheckpoint): IncrementalRemoteKeyedStateHandle[] {
   return operators
     .flatMap(({ subtasks }) => subtasks)
-    .flatMap(({ keyedStateHandle }) =>
-      keyedStateHandle === null
-        ? []
-        : [keyedStateHandle.metaState, ...keyedStateHandle.sharedState.map(({ state }) => state)],
-    )
+    .flatMap(({ keyedStateHandle }) => keyedStateHandle ?? [])
+}
+
+/** What a handle names: meta information and tables. */
+export function statesOf(handle: IncrementalRemoteKeyedStateHandle): StreamStateHandle[] {
+  return [handle.metaState, ...handle.sharedState.map(({ state }) => state)]
+}
+
+/** Each object and each inlined state once, however many tasks name it. */
+export function distinctStates(states: readonly StreamStateHandle[]): StreamStateHandle[] {
+  const distinct = new Map<string, StreamStateHandle>()
+  for (const state of states) {
+    distinct.set(state.kind === 'object' ? state.location : `inline ${state.sha256}`, state)
+  }
+  return [...distinct.values()]
 }
 
 /** Locations of the objects that the checkpoint names, some perhaps more than once; inline state has none. */
-export function objectsOf({ operators }: CompletedCheckpoint): {
+export function objectsOf(checkpoint: CompletedCheckpoint): {
   shared: string[]
   exclusive: string[]
 } {
-  const objects = operators
-    .flatMap(({ subtasks }) => subtasks)
-    .flatMap(({ keyedStateHandle }) => keyedStateHandle?.objects() ?? [])
+  const objects = handlesOf(checkpoint).map((handle) => handle.objects())
   return {
     shared: objects.flatMap(({ shared }) => shared),
     exclusive: objects.flatMap(({ exclusive }) => exclusive),

@@ -30,6 +30,10 @@ export interface Command {
   run(args: readonly string[], world: CommandWorld): Promise<ExitCode>
 }
 
+/** For the `usage` of every command. */
+export const STORAGE_USAGE =
+  '  <storage>       the directory, or s3://bucket/prefix, that checkpoints are written to'
+
 /** The options that every command takes, for its `usage`. */
 export const COMMON_OPTIONS_USAGE = `  --job J         the job's id: the name of its folder in the storage
   --s3-endpoint URL

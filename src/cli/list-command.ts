@@ -1,10 +1,15 @@
 /** `list`: the checkpoints of a job. */
-import { allStates, type CompletedCheckpoint } from '../checkpoint/completed-checkpoint.js'
-import { StateBackendError } from '../errors.js'
+import {
+  distinctStates,
+  handlesOf,
+  statesOf,
+  type CompletedCheckpoint,
+} from '../checkpoint/completed-checkpoint.js'
 import { storedCheckpoints } from '../host/checkpoint-selection.js'
 import type { CheckpointStorage } from '../storage/checkpoint-storage.js'
 import {
   COMMON_OPTIONS_USAGE,
+  STORAGE_USAGE,
   parseCommand,
   writeJSON,
   type Command,
@@ -17,7 +22,7 @@ const usage = `Usage: level-state-backend list <storage> --job J [--json]
 
 Lists the checkpoints of a job, the one that a job would go on from last.
 
-  <storage>       the directory that checkpoints are written to
+${STORAGE_USAGE}
 ${COMMON_OPTIONS_USAGE}
 
 TABLES counts the table files that the checkpoint names, MIB all of its state, NEW MIB what it brought to storage itself.
@@ -69,34 +74,24 @@ export async function readCheckpoints(
   const checkpoints = stored.flatMap(({ read }) => ('error' in read ? [] : read.checkpoint))
   const unreadable = stored.flatMap(({ checkpointId, read }): ListedDamage[] => {
     if (!('error' in read)) return []
-    const { error } = read
-    if (!(error instanceof StateBackendError)) throw error
-    const { code, message } = error
+    const { code, message } = read.error
     return code === 'OBJECT_MISSING' ? [] : [{ checkpointId, code, message }]
   })
   return { checkpoints, unreadable }
 }
 
 function listedCheckpoint(checkpoint: CompletedCheckpoint): ListedCheckpoint {
-  const handles = checkpoint.operators
-    .flatMap(({ subtasks }) => subtasks)
-    .flatMap(({ keyedStateHandle }) => keyedStateHandle ?? [])
+  const handles = handlesOf(checkpoint)
   const tables = handles.flatMap(({ sharedState }) => sharedState.map(({ state }) => state))
-  const distinct = new Map(
-    allStates(checkpoint).map((state) => [
-      state.kind === 'object' ? state.location : state.data,
-      state.sizeBytes,
-    ]),
-  )
+  const states = distinctStates(handles.flatMap(statesOf))
   return {
     checkpointId: checkpoint.checkpointId,
     epoch: checkpoint.epoch,
     kind: checkpoint.snapshotType,
     timestampMs: checkpoint.timestampMs,
     operators: checkpoint.operators.map(({ operatorId }) => operatorId),
-    tables: new Set(tables.map((state) => (state.kind === 'object' ? state.location : state.data)))
-      .size,
-    stateBytes: [...distinct.values()].reduce((bytes, sizeBytes) => bytes + sizeBytes, 0),
+    tables: distinctStates(tables).length,
+    stateBytes: states.reduce((bytes, { sizeBytes }) => bytes + sizeBytes, 0),
     newBytes: handles.reduce((bytes, { checkpointedSize }) => bytes + checkpointedSize, 0),
   }
 }

@@ -7,6 +7,7 @@ import {
 } from '../restore/orphans.js'
 import {
   COMMON_OPTIONS_USAGE,
+  STORAGE_USAGE,
   parseCommand,
   writeJSON,
   type Command,
@@ -25,7 +26,7 @@ const usage = `Usage: level-state-backend orphans <storage> --job J [--min-age 2
 Tells of every object below the job's folder whether it is live (needed), pending (perhaps needed, or not ours) or an orphan (left by a
 crash or a failed deletion), and so of unfinished uploads, which are the whole storage's and of no job. Deletes nothing, unless asked to.
 
-  <storage>       the directory that checkpoints are written to
+${STORAGE_USAGE}
   --min-age AGE   what is younger is never an orphan: 90m, 24h, 7d (default: 24h). Give more than the job's checkpoint timeout; 0 only
                   while nothing writes to the storage
   --delete        delete the orphans, looking at the checkpoints again before it

@@ -4,6 +4,7 @@ import { verifyCheckpoint, type CheckpointVerification } from '../restore/verify
 import type { CheckpointStorage } from '../storage/checkpoint-storage.js'
 import {
   COMMON_OPTIONS_USAGE,
+  STORAGE_USAGE,
   parseCommand,
   writeJSON,
   type Command,
@@ -19,7 +20,7 @@ const usage = `Usage: level-state-backend verify <storage> --job J [--checkpoint
 
 Reads every object that the checkpoints of a job name, and compares sizes and SHA-256: whether they can be restored. Changes nothing.
 
-  <storage>       the directory that checkpoints are written to
+${STORAGE_USAGE}
   --checkpoint N  only the checkpoint with this id (default: all that are there)
 ${COMMON_OPTIONS_USAGE}
 

@@ -6,10 +6,10 @@
  *    it was fenced may have published a higher id.
  * V2 Nothing is passed over unless `walkBack` was asked for, and then it is said.
  */
-import { decodeCheckpointMetadata } from '../checkpoint/checkpoint-metadata.js'
 import type { CompletedCheckpoint } from '../checkpoint/completed-checkpoint.js'
 import { mapLimit } from '../common/concurrency.js'
-import { StateBackendError } from '../errors.js'
+import { isDataError, StateBackendError } from '../errors.js'
+import { readCheckpoint } from '../restore/read-checkpoint.js'
 import type { SnapshotLocation } from '../restore/snapshot-location.js'
 import { verifyCheckpoint } from '../restore/verify-checkpoint.js'
 import type { CheckpointStateReader } from '../storage/checkpoint-state-reader.js'
@@ -51,7 +51,8 @@ export interface RestoredCheckpoint {
 /** A `_metadata` in the job's folder, and what could be read of it. */
 export interface StoredCheckpoint {
   readonly checkpointId: number
-  readonly read: { readonly checkpoint: CompletedCheckpoint } | { readonly error: unknown }
+  readonly read:
+    { readonly checkpoint: CompletedCheckpoint } | { readonly error: StateBackendError }
 }
 
 interface Abortable {
@@ -68,7 +69,7 @@ export async function storedCheckpoints(
     METADATA_READS_MAX,
     async (checkpointId, signal) => ({
       checkpointId,
-      read: await readCheckpoint(storage, checkpointId, { signal }),
+      read: await readStored(storage, checkpointId, { signal }),
     }),
     options.signal,
   )
@@ -80,29 +81,24 @@ export async function storedCheckpoints(
   return stored.sort((a, b) => epochOf(a) - epochOf(b) || a.checkpointId - b.checkpointId)
 }
 
-async function readCheckpoint(
+async function readStored(
   storage: CheckpointStorage,
   checkpointId: number,
   options: Abortable,
 ): Promise<StoredCheckpoint['read']> {
-  const name = `_metadata of checkpoint ${checkpointId} of job ${storage.jobId}`
   try {
-    const bytes = await storage.readMetadata(checkpointId, options)
-    const checkpoint = decodeCheckpointMetadata(bytes, name)
+    const checkpoint = await readCheckpoint(storage, checkpointId, options)
     if (checkpoint.checkpointId === checkpointId) return { checkpoint }
     throw new StateBackendError(
       'METADATA_DAMAGED',
-      `${name} is that of checkpoint ${checkpoint.checkpointId}. Somebody copied it: remove the copy, or restore another checkpoint.`,
+      `_metadata of checkpoint ${checkpointId} of job ${storage.jobId} is that of checkpoint ${checkpoint.checkpointId}. Somebody copied ` +
+        'it: remove the copy, or restore another checkpoint.',
       { details: { checkpointId, found: checkpoint.checkpointId } },
     )
   } catch (error) {
     if (isDataError(error)) return { error }
     throw error
   }
-}
-
-function isDataError(error: unknown): boolean {
-  return error instanceof StateBackendError && error.kind === 'data'
 }
 
 /** Picks one of `stored`, the job's own. `undefined` when there is none at all. */
@@ -113,20 +109,15 @@ export async function selectCheckpoint(
   options: Abortable & { readonly onWarning: (warning: StateBackendError) => void },
 ): Promise<CompletedCheckpoint | undefined> {
   const candidates = [...throughId(stored, storage, source.checkpointId)].reverse()
-  const passedOver: unknown[] = []
+  let newestDamage: StateBackendError | undefined
   for (const { checkpointId, read } of candidates) {
-    const error =
-      'error' in read
-        ? read.error
-        : source.walkBack === true
-          ? await damageOf(storage, read.checkpoint, options)
-          : undefined
-    if (error === undefined && 'checkpoint' in read) return read.checkpoint
-    if (source.walkBack !== true) throw error
-    passedOver.push(error)
-    options.onWarning(passedOverWarning(checkpointId, error))
+    const found = await restorable(storage, read, source.walkBack === true, options)
+    if (!(found instanceof StateBackendError)) return found
+    if (source.walkBack !== true) throw found
+    newestDamage ??= found
+    options.onWarning(passedOverWarning(checkpointId, found))
   }
-  if (passedOver.length > 0) throw passedOver[0]
+  if (newestDamage !== undefined) throw newestDamage
   return undefined
 }
 
@@ -146,6 +137,18 @@ function throughId(
   )
 }
 
+/** The checkpoint, or why it cannot be restored. */
+async function restorable(
+  storage: CheckpointStorage,
+  read: StoredCheckpoint['read'],
+  verify: boolean,
+  options: Abortable,
+): Promise<CompletedCheckpoint | StateBackendError> {
+  if ('error' in read) return read.error
+  const damage = verify ? await damageOf(storage, read.checkpoint, options) : undefined
+  return damage ?? read.checkpoint
+}
+
 async function damageOf(
   storage: CheckpointStorage,
   checkpoint: CompletedCheckpoint,
@@ -162,12 +165,11 @@ async function damageOf(
   )
 }
 
-function passedOverWarning(checkpointId: number, cause: unknown): StateBackendError {
-  const reason = cause instanceof Error ? cause.message : String(cause)
+function passedOverWarning(checkpointId: number, cause: StateBackendError): StateBackendError {
   return new StateBackendError(
-    cause instanceof StateBackendError ? cause.code : 'CHECKPOINT_FAILED',
+    cause.code,
     `CHECKPOINT ${checkpointId} WAS PASSED OVER, because walking back was asked for: what happened after the checkpoint before it will be ` +
-      `done again. ${reason}`,
+      `done again. ${cause.message}`,
     { cause, details: { checkpointId } },
   )
 }

@@ -12,10 +12,10 @@
  *    has begun: that one may have gone on from it, and deleted its `_metadata` since. If it is there it stays, whole, until a later one is
  *    completed, which attempts go on from instead.
  */
-import { decodeCheckpointMetadata } from '../checkpoint/checkpoint-metadata.js'
 import type { SharedStateRegistry } from '../checkpoint/shared-state-registry.js'
 import { SerialQueue } from '../common/serial-queue.js'
-import { StateBackendError } from '../errors.js'
+import { isDataError, StateBackendError } from '../errors.js'
+import { readCheckpoint } from '../restore/read-checkpoint.js'
 import { disposeSnapshot, type SnapshotLocation } from '../restore/snapshot-location.js'
 import type { CheckpointStorage } from '../storage/checkpoint-storage.js'
 
@@ -53,11 +53,11 @@ export class CheckpointsCleaner {
     this.#condemnedSnapshots.add(snapshot)
   }
 
-  hasToClean(lowestNeededId: () => number): boolean {
+  hasToClean(lowestNeededId: number): boolean {
     return (
       this.#condemned.size > 0 ||
       this.#condemnedSnapshots.size > 0 ||
-      this.#registry.unused(lowestNeededId()).length > 0
+      this.#registry.unused(lowestNeededId).length > 0
     )
   }
 
@@ -132,10 +132,9 @@ export class CheckpointsCleaner {
   /** The answer to a publication that was taken for failed may have been lost: then its `_metadata` is there. */
   async #isPublishedBy(epoch: number, checkpointId: number): Promise<boolean> {
     try {
-      const bytes = await this.#storage.readMetadata(checkpointId)
-      return decodeCheckpointMetadata(bytes, `checkpoint ${checkpointId}`).epoch === epoch
+      return (await readCheckpoint(this.#storage, checkpointId)).epoch === epoch
     } catch (error) {
-      if (error instanceof StateBackendError && error.kind === 'data') return false
+      if (isDataError(error)) return false
       throw error
     }
   }

@@ -203,7 +203,7 @@ export class CompletedCheckpointStore {
   }
 
   get hasToClean(): boolean {
-    return this.#cleaner.hasToClean(() => this.#lowestNeededId([]))
+    return this.#cleaner.hasToClean(this.#lowestNeededId([]))
   }
 
   /** Whether a publication was taken for failed that may have been none. */

@@ -1,7 +1,8 @@
 /** What a savepoint that came to nothing leaves in storage, and its removal. */
 import { decodeCheckpointMetadata } from '../checkpoint/checkpoint-metadata.js'
+import { statesOf } from '../checkpoint/completed-checkpoint.js'
 import type { IncrementalRemoteKeyedStateHandle } from '../checkpoint/keyed-state-handle.js'
-import { StateBackendError } from '../errors.js'
+import { isDataError } from '../errors.js'
 import { METADATA_NAME, readMetadataObject } from '../storage/metadata-object.js'
 import type { CheckpointStorage } from '../storage/checkpoint-storage.js'
 import type { PendingCheckpoint } from './pending-checkpoint.js'
@@ -21,9 +22,7 @@ export async function discardSavepoint(
   if (await isPublishedBy(storage, folder, epoch, checkpointId)) {
     await storage.objectStore.delete([folder + METADATA_NAME])
   }
-  const states = handles.flatMap((handle) =>
-    handle ? [handle.metaState, ...handle.sharedState.map(({ state }) => state)] : [],
-  )
+  const states = handles.flatMap((handle) => (handle ? statesOf(handle) : []))
   await storage.streamFactory(checkpointId, target).discard(states)
 }
 
@@ -38,7 +37,7 @@ async function isPublishedBy(
     const found = decodeCheckpointMetadata(bytes, folder)
     return found.jobId === jobId && found.epoch === epoch && found.checkpointId === checkpointId
   } catch (error) {
-    if (error instanceof StateBackendError && error.kind === 'data') return false
+    if (isDataError(error)) return false
     throw error
   }
 }

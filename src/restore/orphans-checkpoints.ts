@@ -2,12 +2,12 @@
  * What the checkpoints of a job name, read while the job may go on. Who knows that an object is named by none of them, and was there
  * before, knows that it is needed by none.
  */
-import { decodeCheckpointMetadata } from '../checkpoint/checkpoint-metadata.js'
 import { objectsOf } from '../checkpoint/completed-checkpoint.js'
 import { throwIfAborted } from '../common/concurrency.js'
 import { StateBackendError, type StateBackendErrorCode } from '../errors.js'
 import type { CheckpointStorage } from '../storage/checkpoint-storage.js'
 import type { PublishedCheckpoint } from './orphans-classification.js'
+import { readCheckpoint } from './read-checkpoint.js'
 
 /** Listings until no new checkpoint shows: a job completes few while the ones before are read. */
 const listingsMax = 16
@@ -68,9 +68,7 @@ export class PublishedCheckpoints {
   }
 
   async #locationsOf(checkpointId: number, signal: AbortSignal | undefined): Promise<string[]> {
-    const name = `_metadata of checkpoint ${checkpointId} of job ${this.#storage.jobId}`
-    const bytes = await this.#storage.readMetadata(checkpointId, { signal })
-    const checkpoint = decodeCheckpointMetadata(bytes, name)
+    const checkpoint = await readCheckpoint(this.#storage, checkpointId, { signal })
     const { shared, exclusive } = objectsOf(checkpoint)
     // Only a savepoint that somebody moved here.
     const root = checkpoint.snapshotType === 'savepoint' ? `chk-${checkpointId}/` : ''

@@ -6,7 +6,7 @@
 import { decodeCheckpointMetadata } from '../checkpoint/checkpoint-metadata.js'
 import type { CompletedCheckpoint } from '../checkpoint/completed-checkpoint.js'
 import { objectsOf } from '../checkpoint/completed-checkpoint.js'
-import { StateBackendError } from '../errors.js'
+import { isDataError, StateBackendError } from '../errors.js'
 import { CheckpointStateReader } from '../storage/checkpoint-state-reader.js'
 import { METADATA_NAME, readMetadataObject } from '../storage/metadata-object.js'
 import type { ObjectStore, ObjectStoreOptions } from '../storage/object-store.js'
@@ -95,7 +95,7 @@ async function neededBeside(
       const { checkpoint } = await openSnapshot(objectStore, root + folder, options)
       for (const location of objectsOf(checkpoint).shared) needed.add(location)
     } catch (error) {
-      if (error instanceof StateBackendError && error.kind === 'data') return undefined
+      if (isDataError(error)) return undefined
       throw error
     }
   }

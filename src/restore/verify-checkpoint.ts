@@ -1,7 +1,12 @@
 /** Tells whether a checkpoint could be restored, without restoring it: reads every object it names, once. */
-import { allStates, type CompletedCheckpoint } from '../checkpoint/completed-checkpoint.js'
+import {
+  distinctStates,
+  handlesOf,
+  statesOf,
+  type CompletedCheckpoint,
+} from '../checkpoint/completed-checkpoint.js'
 import { mapLimit } from '../common/concurrency.js'
-import { StateBackendError, type StateBackendErrorCode } from '../errors.js'
+import { isDataError, type StateBackendErrorCode } from '../errors.js'
 import type { CheckpointStateReader } from '../storage/checkpoint-state-reader.js'
 import type { StreamStateHandle } from '../storage/checkpoint-storage.js'
 
@@ -40,7 +45,7 @@ export async function verifyCheckpoint(
   checkpoint: CompletedCheckpoint,
   options: VerifyCheckpointOptions = {},
 ): Promise<CheckpointVerification> {
-  const states = distinctStates(checkpoint)
+  const states = distinctStates(handlesOf(checkpoint).flatMap(statesOf))
   const totalBytes = states.reduce((bytes, state) => bytes + state.sizeBytes, 0)
   let readBytes = 0
   const problems = await mapLimit(
@@ -62,14 +67,6 @@ export async function verifyCheckpoint(
   }
 }
 
-function distinctStates(checkpoint: CompletedCheckpoint): StreamStateHandle[] {
-  const states = new Map<string, StreamStateHandle>()
-  for (const state of allStates(checkpoint)) {
-    states.set(state.kind === 'object' ? state.location : `inline ${state.sha256}`, state)
-  }
-  return [...states.values()]
-}
-
 async function problemOf(
   reader: CheckpointStateReader,
   state: StreamStateHandle,
@@ -79,7 +76,7 @@ async function problemOf(
     await reader.verify(state, { signal })
     return undefined
   } catch (error) {
-    if (!(error instanceof StateBackendError) || error.kind !== 'data') throw error
+    if (!isDataError(error)) throw error
     const location = state.kind === 'object' ? state.location : 'inline'
     return { location, code: error.code, message: error.message }
   }
