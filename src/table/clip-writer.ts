@@ -1,10 +1,11 @@
 /**
  * Writes the file of a clipped table from blocks that were chosen and cut (table-clipper.ts) and laid out (clip-layout.ts):
- * copies blocks as they are stored, each checked on its way, with their filters; writes the encoded ones, the index and the rest.
+ * copies blocks as they are stored, each checked on its way unless the whole file was, with their filters; writes the encoded ones, the
+ * index and the rest.
  *
  * Held at a time: the filter and the index of both tables, about a hundredth of each, and two pieces, one being written.
  */
-import type { Buffer } from 'node:buffer'
+import { Buffer } from 'node:buffer'
 import { ByteWriter } from '../common/bytes.js'
 import { throwIfAborted } from '../common/concurrency.js'
 import type { Slicer } from '../common/slicer.js'
@@ -27,7 +28,7 @@ import type { TableOutput } from './table-output.js'
 import { INDEX_RESTART_INTERVAL } from './table-writer.js'
 
 /** Read, checked and hashed at once: a millisecond. A block that is larger is a piece of its own. */
-const PIECE_BYTES = 2 ** 18
+const PIECE_BYTES = 2 ** 19
 
 interface BlockOfClip {
   /** Internal key for the index. */
@@ -48,9 +49,14 @@ export interface EncodedBlock extends BlockOfClip {
 
 export type KeptBlock = CopiedBlock | EncodedBlock
 
-export interface ClipPacing {
+export interface ClipOptions {
   slicer: Slicer
   signal?: AbortSignal | undefined
+  /**
+   * Whether the checksums of copied blocks are looked at. Default true; false for a file whose digest was compared just before, so that
+   * its bytes are known to be right.
+   */
+  verifyChecksums?: boolean | undefined
 }
 
 /**
@@ -61,11 +67,11 @@ export async function writeClip(
   source: TableBlocks,
   blocks: readonly KeptBlock[],
   output: TableOutput,
-  { slicer, signal }: ClipPacing,
+  { slicer, signal, verifyChecksums = true }: ClipOptions,
 ): Promise<void> {
   const filter = source.readFilter((contents) => new FilterBlockReader(contents))
   const offsets = filter === undefined ? endToEnd(blocks) : layOutBlocks(blocks.map(placed))
-  const writer = new ClipWriter(source, filter, output)
+  const writer = new ClipWriter(source, filter, output, verifyChecksums)
   for (const [index, block] of blocks.entries()) {
     throwIfAborted(signal)
     await writer.add(block, offsets[index] ?? 0)
@@ -93,6 +99,7 @@ class ClipWriter {
   private readonly source: TableBlocks
   private readonly sourceFilter: FilterBlockReader | undefined
   private readonly output: TableOutput
+  private readonly verifyChecksums: boolean
   private readonly filter = new FilterBlockBuilder()
   private readonly index = new BlockBuilder(INDEX_RESTART_INTERVAL)
   private readonly handleBytes = new ByteWriter(32)
@@ -100,12 +107,20 @@ class ClipWriter {
   private run: CopiedBlock[] = []
   private runBytes = 0
   private runOffset = 0
+  /** One is filled while the other is written. */
+  private readonly pieces = [
+    Buffer.allocUnsafeSlow(PIECE_BYTES),
+    Buffer.allocUnsafeSlow(PIECE_BYTES),
+  ]
+  private piece = 0
 
   constructor(
     source: TableBlocks,
     sourceFilter: FilterBlockReader | undefined,
     output: TableOutput,
+    verifyChecksums: boolean,
   ) {
+    this.verifyChecksums = verifyChecksums
     this.source = source
     this.sourceFilter = sourceFilter
     this.output = output
@@ -162,17 +177,22 @@ class ClipWriter {
   private async copyRun(): Promise<void> {
     const { run } = this
     if (run.length === 0) return
-    const stored = this.source.readStored(run)
+    this.piece ^= 1
+    const stored = this.source.readStored(run, this.pieces[this.piece])
+    if (this.verifyChecksums) this.checkRun(stored, run)
+    this.run = []
+    this.runBytes = 0
+    await this.output.fillTo(this.runOffset)
+    await this.output.append(stored)
+  }
+
+  private checkRun(stored: Buffer, run: readonly CopiedBlock[]): void {
     let start = 0
     for (const block of run) {
       const end = start + block.sizeBytes
       this.check(stored.subarray(start, end), block)
       start = end
     }
-    this.run = []
-    this.runBytes = 0
-    await this.output.fillTo(this.runOffset)
-    await this.output.append(stored)
   }
 
   private check(stored: Buffer, block: CopiedBlock): void {

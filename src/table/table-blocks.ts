@@ -85,10 +85,10 @@ export class TableBlocks {
   }
 
   /**
-   * Blocks that lie end to end, as stored, trailers included, in memory of their own. Not checked: `checkBlock` is to be called
-   * on each.
+   * Blocks that lie end to end, as stored, trailers included: at the beginning of `target` when they fit in it, or else in memory
+   * of their own. Not checked: `checkBlock` is to be called on each.
    */
-  readStored(run: readonly BlockHandle[]): Buffer {
+  readStored(run: readonly BlockHandle[], target?: Buffer): Buffer {
     const start = run[0]?.offset ?? 0
     let end = start
     for (const handle of run) {
@@ -98,7 +98,7 @@ export class TableBlocks {
         throw this.damaged('a block lies outside the file', handle.offset)
       }
     }
-    return this.read(start, end - start)
+    return this.read(start, end - start, target)
   }
 
   /** How a block is stored, by its word. */
@@ -207,9 +207,10 @@ export class TableBlocks {
     })
   }
 
-  private read(offset: number, bytes: number): Buffer {
+  private read(offset: number, bytes: number, target?: Buffer): Buffer {
     assert(this.descriptor !== undefined, 'a table is not read after it was closed')
-    const buffer = Buffer.allocUnsafeSlow(bytes)
+    const fits = target !== undefined && bytes <= target.length
+    const buffer = fits ? target.subarray(0, bytes) : Buffer.allocUnsafeSlow(bytes)
     let filled = 0
     while (filled < bytes) {
       const count = this.readInto(this.descriptor, buffer, filled, offset + filled)

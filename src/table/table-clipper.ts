@@ -22,7 +22,7 @@ import { throwIfAborted } from '../common/concurrency.js'
 import { BlockBuilder, KeyArena } from './block.js'
 import {
   writeClip,
-  type ClipPacing,
+  type ClipOptions,
   type CopiedBlock,
   type EncodedBlock,
   type KeptBlock,
@@ -69,7 +69,7 @@ export async function clipTable(
   sourcePath: string,
   targetPath: string,
   range: ClipRange,
-  options: ClipPacing,
+  options: ClipOptions,
 ): Promise<ClippedTable | undefined> {
   throwIfAborted(options.signal)
   const source = TableBlocks.open(sourcePath, true)
