@@ -1,6 +1,7 @@
-/** One measurement in a process of its own: `child.ts <part> <JSON arguments>`, result as JSON on standard output. */
+/** The measurements, each in a process of its own. */
 import { join } from 'node:path'
 import { KeyGroupRange } from '../../src/index.js'
+import { answerParent } from '../harness/child-process.js'
 import { adopt, downloaded, linked, recovered } from './adoption.js'
 import type { Measurement, Restore } from './measurement.js'
 import { MAX_PARALLELISM } from './records.js'
@@ -45,7 +46,4 @@ function warm(way: Way): (...place: Place) => Promise<Measurement> {
   }
 }
 
-const [part, json] = process.argv.slice(2)
-const run = parts[part as keyof typeof parts] as (...args: unknown[]) => Promise<unknown>
-const result = await run(...(JSON.parse(json ?? '[]') as unknown[]))
-process.stdout.write(JSON.stringify(result ?? null))
+await answerParent(parts)

@@ -3,8 +3,8 @@
  * number (and the value of its version), so that any process knows what must be there.
  */
 import { Buffer } from 'node:buffer'
-import { createHash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
+import { FixedRandom } from '../harness/fixed-random.js'
 
 export const MAX_PARALLELISM = 128
 export const STATE_NAME = 'random-state'
@@ -12,19 +12,34 @@ export const KEY_BYTES = 96
 export const VALUE_BYTES = 128
 export const RECORD_BYTES: number = KEY_BYTES + VALUE_BYTES
 
-const HASH_DIGITS = 64
+const RANDOM_DIGITS = 64
 
 /** In no order: what is written one after the other lies far apart. */
 export function keyOf(record: number): string {
-  const hash = createHash('sha256').update(String(record)).digest('hex')
-  return hash + String(record).padStart(KEY_BYTES - HASH_DIGITS, '0')
+  const digits = randomBytes(record, 0, RANDOM_DIGITS / 2).toString('hex')
+  return digits + String(record).padStart(KEY_BYTES - RANDOM_DIGITS, '0')
 }
 
 /** Hard to compress, as Flink's are. */
 export function valueOf(record: number, version: number): Uint8Array {
-  return createHash('shake128', { outputLength: VALUE_BYTES })
-    .update(`${record}/${version}`)
-    .digest()
+  return randomBytes(record, version, VALUE_BYTES)
+}
+
+/** Of their own for each record and version; a multiple of four. */
+function randomBytes(record: number, version: number, length: number): Buffer {
+  const random = new FixedRandom(mixed(Math.imul(record, 251) + version))
+  const bytes = Buffer.allocUnsafe(length)
+  for (let offset = 0; offset < length; offset += 4)
+    bytes.writeUInt32LE(random.nextUint32(), offset)
+  return bytes
+}
+
+/** MurmurHash3's finalizer: neighbouring numbers become seeds that have nothing in common; never 0. */
+function mixed(value: number): number {
+  let hash = value ^ (value >>> 16)
+  hash = Math.imul(hash, 0x85ebca6b)
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
+  return (hash ^ (hash >>> 16)) | 1
 }
 
 /** Entries counted and summed: equal for equal contents, in whatever order they are met. */

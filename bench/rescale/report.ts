@@ -1,16 +1,15 @@
 /** From measurements to what is printed: medians with their range, ratios, and the bars they are held to. */
+import type { BenchGoal } from '../harness/part.js'
+import { spreadOf, type Spread } from '../harness/statistics.js'
 import type { Measurement } from './measurement.js'
 
-export const WAYS = [
-  'adopt',
-  'adoptCold',
-  'adoptRecovered',
-  'adoptDownloaded',
-  'clearAndCopy',
-  'rewrite',
-] as const
-export type Way = (typeof WAYS)[number]
-export type Runs = Readonly<Record<Way, Measurement[]>>
+/** What is compared. */
+export const WAYS = ['adopt', 'clearAndCopy', 'rewrite'] as const
+/** Adoption under other circumstances. */
+export const VARIANTS = ['adoptCold', 'adoptRecovered', 'adoptDownloaded'] as const
+const CONTENDERS = [...WAYS, ...VARIANTS] as const
+export type Contender = (typeof CONTENDERS)[number]
+export type Runs = Readonly<Record<Contender, Measurement[]>>
 
 export function noRuns(): Runs {
   return {
@@ -21,13 +20,6 @@ export function noRuns(): Runs {
     clearAndCopy: [],
     rewrite: [],
   }
-}
-
-/** The smallest, the middle and the largest of several. */
-export interface Spread {
-  readonly min: number
-  readonly median: number
-  readonly max: number
 }
 
 /** Bytes are those of adoption at the top, and of each way below. */
@@ -48,20 +40,16 @@ export interface Comparison {
     readonly clearAndCopyRatio: number
     readonly rewriteRatio: number
   }
-  readonly ways: Readonly<Record<Way, WaySummary>>
+  readonly ways: Readonly<Record<Contender, WaySummary>>
 }
 
 interface WaySummary {
+  readonly samplesMs: readonly number[]
   readonly elapsedMs: Spread
   readonly cpuMs: Spread
   readonly bytesFetched: number
   readonly bytesRead: number | undefined
   readonly bytesWritten: number | undefined
-}
-
-export interface Figure {
-  readonly text: string
-  readonly reached: boolean
 }
 
 /** What is gained must be at least so many times. */
@@ -109,7 +97,7 @@ export function linesOf({ from, to, ways }: Comparison): string[] {
   const header = row(`${from} to ${to}`, columns)
   return [
     header,
-    ...WAYS.map((way) => {
+    ...CONTENDERS.map((way) => {
       const { elapsedMs, cpuMs, bytesFetched, bytesRead, bytesWritten } = ways[way]
       const bytes = [bytesFetched, bytesRead, bytesWritten].map(megabytes)
       return row(`  ${way}`, [spread(elapsedMs), `${cpuMs.median.toFixed(0)} ms`, ...bytes])
@@ -121,29 +109,29 @@ function row(name: string, [time = '', ...rest]: readonly string[]): string {
   return name.padEnd(18) + time.padStart(24) + rest.map((text) => text.padStart(12)).join('')
 }
 
-export function figuresOf(comparison: Comparison): Figure[] {
+export function goalsOf(comparison: Comparison): BenchGoal[] {
   const { from, to, clearAndCopyRatio, rewriteRatio, withDownload } = comparison
-  const figure = (rival: string, ratio: number, downloaded: number, bar: number): Figure => ({
+  const goal = (rival: string, ratio: number, downloaded: number, bar: number): BenchGoal => ({
     text:
       `${from} to ${to}: adopting ${ratio.toFixed(1)} times faster than ${rival} (at least ${bar}); ` +
       `${downloaded.toFixed(1)} times when both download first`,
     reached: ratio >= bar,
   })
   return [
-    figure(
+    goal(
       'clearing and copying',
       clearAndCopyRatio,
       withDownload.clearAndCopyRatio,
       CLEAR_AND_COPY_BAR,
     ),
-    figure('rewriting', rewriteRatio, withDownload.rewriteRatio, REWRITE_BAR),
+    goal('rewriting', rewriteRatio, withDownload.rewriteRatio, REWRITE_BAR),
   ]
 }
 
-export function scaleFigure(
+export function scaleGoal(
   small: { readonly stateMb: number; readonly smallMs: readonly number[] },
   large: { readonly stateMb: number; readonly largeMs: readonly number[] },
-): Figure {
+): BenchGoal {
   const [smallMs, largeMs] = [spreadOf(small.smallMs), spreadOf(large.largeMs)]
   const ratio = largeMs.median / smallMs.median
   return {
@@ -159,19 +147,15 @@ function summary(measurements: readonly Measurement[]): WaySummary {
     Math.floor(measurements.length / 2)
   ]
   if (middle === undefined) throw new Error('a way was never measured')
+  const samplesMs = measurements.map(({ elapsedMs }) => elapsedMs)
   return {
-    elapsedMs: spreadOf(measurements.map(({ elapsedMs }) => elapsedMs)),
+    samplesMs,
+    elapsedMs: spreadOf(samplesMs),
     cpuMs: spreadOf(measurements.map(({ cpuMs }) => cpuMs)),
     bytesFetched: middle.bytesFetched,
     bytesRead: middle.bytesRead,
     bytesWritten: middle.bytesWritten,
   }
-}
-
-function spreadOf(values: readonly number[]): Spread {
-  const sorted = values.toSorted((a, b) => a - b)
-  const at = (index: number): number => sorted[index] ?? Number.NaN
-  return { min: at(0), median: at(Math.floor(sorted.length / 2)), max: at(sorted.length - 1) }
 }
 
 function spread({ min, median, max }: Spread): string {

@@ -1,4 +1,4 @@
-/** Delta tables on local disk: one per frozen generation, or several merged into one. */
+/** Delta tables on local disk: one or more per frozen generation, or several merged into one. */
 import { assert } from '../common/assert.js'
 import { throwIfAborted } from '../common/concurrency.js'
 import type { Slicer } from '../common/slicer.js'
@@ -23,10 +23,14 @@ export interface DeltaTable {
   readonly sketch: KeySketch | undefined
 }
 
+/** `range` is that of its own entries where it is not given. */
 export function deltaTable(
   file: TableFile,
-  range: { fromSequence: number; toSequence: number },
   sketch: KeySketch,
+  range: { readonly fromSequence: number; readonly toSequence: number } = {
+    fromSequence: file.smallestSequence,
+    toSequence: file.largestSequence,
+  },
 ): DeltaTable {
   const { path, sizeBytes, sha256, smallest, largest, entryCount } = file
   return { path, sizeBytes, sha256, smallest, largest, entryCount, sketch, ...range }
@@ -70,7 +74,7 @@ export async function mergeDeltas(
       fromSequence: Math.min(...deltas.map((delta) => delta.fromSequence)),
       toSequence: Math.max(...deltas.map((delta) => delta.toSequence)),
     }
-    return deltaTable(file, range, sketch)
+    return deltaTable(file, sketch, range)
   } catch (error) {
     await table.abort()
     throw error

@@ -102,7 +102,6 @@ export class GenerationPipeline {
 
   async #write(generation: Generation): Promise<void> {
     const { buffer, store, strategy, table, onWritten } = this.#options
-    const writer = await TableFileWriter.create(strategy.newTablePath(), table)
     const written = await writeGeneration(
       {
         keySerializer: buffer.keySerializer,
@@ -111,13 +110,17 @@ export class GenerationPipeline {
         layers: generation.layers,
         raw: generation.raw,
       },
-      { store, lastSequence: this.#lastSequence, table: writer, slicer: this.#slicer },
+      {
+        store,
+        lastSequence: this.#lastSequence,
+        createTable: () => TableFileWriter.create(strategy.newTablePath(), table),
+        slicer: this.#slicer,
+      },
     )
-    const fromSequence = this.#lastSequence + 1
-    this.#lastSequence = written.file.largestSequence
+    const deltas = written.map(({ file, sketch }) => deltaTable(file, sketch))
+    this.#lastSequence = deltas.at(-1)?.toSequence ?? this.#lastSequence
     await buffer.retire(generation, this.#slicer)
-    const range = { fromSequence, toSequence: this.#lastSequence }
-    strategy.addDelta(deltaTable(written.file, range, written.sketch))
+    strategy.addDeltas(deltas)
     onWritten(generation)
   }
 }

@@ -21,7 +21,7 @@ export class LocalDeltas {
     return this.#unconfirmed.reduce((bytes, delta) => bytes + delta.sizeBytes, 0)
   }
 
-  /** A generation's delta. */
+  /** One of a generation's deltas, in their order. */
   add(delta: DeltaTable): void {
     this.#unconfirmed.push(delta)
     this.#files.add(delta.path)

@@ -97,8 +97,10 @@ const WORTHWHILE_REBASE = 0.5
 const SMALL_STATES_MERGED_MAX = 8
 /** New deltas that overlap less than this are kept apart: merging them would cost time and save nothing. */
 const WORTHWHILE_FUSION = 0.7
-/** More deltas than this in one interval are fused even if they hardly overlap: each costs a restore an open file. */
-const NEW_DELTAS_MAX = 4
+/** More small deltas than this in one interval are fused even if they hardly overlap: each costs a restore an open file. */
+const NEW_SMALL_DELTAS_MAX = 4
+/** Deltas of more bytes on average are kept apart, as a long generation's are, which do not overlap at all. */
+const SMALL_DELTA_BYTES = 4 * 2 ** 20
 /** A merge by count takes at least so many deltas, so that it is not needed again at the next checkpoint. */
 const MERGE_WIDTH_MIN = 8
 
@@ -142,11 +144,13 @@ export function decideMerge(chain: DeltaChain, policy: RebasePolicy): DeltaMerge
   if (deltas.length > Math.max(policy.deltaCountMax, 1)) {
     return cheapestMerge(deltas, policy.deltaCountMax)
   }
-  const fusible =
-    chain.newDeltaBytes.length > NEW_DELTAS_MAX ||
-    (chain.newDeltaBytes.length > 1 &&
-      chain.mergedNewBytes <= sum(chain.newDeltaBytes) * WORTHWHILE_FUSION)
-  return fusible ? merge(chain.completedDeltaBytes.length, deltas.length) : undefined
+  const { newDeltaBytes, mergedNewBytes } = chain
+  const newBytes = sum(newDeltaBytes)
+  const manySmall =
+    newDeltaBytes.length > NEW_SMALL_DELTAS_MAX &&
+    newBytes <= newDeltaBytes.length * SMALL_DELTA_BYTES
+  const overlap = newDeltaBytes.length > 1 && mergedNewBytes <= newBytes * WORTHWHILE_FUSION
+  return manySmall || overlap ? merge(chain.completedDeltaBytes.length, deltas.length) : undefined
 }
 
 /** Size-tiered: the neighbours that are cheapest to merge, and enough of them. */

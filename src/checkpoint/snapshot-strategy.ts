@@ -111,8 +111,8 @@ export class SnapshotStrategy {
   }
 
   /** A generation was written. Bounds what failing checkpoints, and those nobody tells the end of, leave on the disk. */
-  addDelta(delta: DeltaTable): void {
-    this.#deltas.add(delta)
+  addDeltas(deltas: readonly DeltaTable[]): void {
+    for (const delta of deltas) this.#deltas.add(delta)
     const { unconfirmedBytesMax = UNCONFIRMED_BYTES_MAX, baseSource } = this.#options
     if (this.#deltas.unconfirmedBytes <= unconfirmedBytesMax) return
     this.#deltas.forgetThrough(baseSource.previewCapture().coveredSequence)

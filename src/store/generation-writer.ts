@@ -1,18 +1,19 @@
 /**
- * Writes one frozen generation, in one pass over its entries in key order, to LevelDB and to a local delta table.
+ * Writes one frozen generation, in one pass over its entries in key order, to LevelDB and to local delta tables.
  *
  * Invariants
- * I1 An entry's sequence in the delta table is the one LevelDB gives it: both count up by one from the last sequence, in the order of
+ * I1 An entry's sequence in a delta table is the one LevelDB gives it: both count up by one from the last sequence, in the order of
  *    the entries, and the two are compared at the end.
  * I2 The event loop is held for one slice at most: batches are small and each is awaited.
+ * I3 The tables of a generation follow each other in keys and in sequences, as if each were of a generation of its own.
  */
+import { rmSync } from 'node:fs'
 import type { Buffer } from 'node:buffer'
 import { assert } from '../common/assert.js'
 import type { Slicer } from '../common/slicer.js'
 import { ValueType } from '../table/internal-key.js'
 import { KeySketch } from '../table/key-sketch.js'
-import type { TableFileWriter } from '../table/table-file.js'
-import { type TableFile } from '../table/table-file.js'
+import type { TableFile, TableFileWriter } from '../table/table-file.js'
 import { cellEntries, type CellEntriesInput } from './cell-entries.js'
 import type { LevelDBStore } from './leveldb-store.js'
 
@@ -21,43 +22,52 @@ const BATCH_OPERATIONS = 2000
 /** A batch of large values is cut earlier: LevelDB copies it twice. */
 const BATCH_BYTES = 1 << 20
 
+/**
+ * A delta table is ended behind this many bytes, and the generation goes on in another: a base that has its keys leaves it out though it
+ * lacks later ones, and a restore at another parallelism cuts one table, not all the generation.
+ */
+const DELTA_TABLE_BYTES = 16 * 2 ** 20
+
 export interface GenerationTarget {
   /** `undefined` for the in-memory backend, which keeps the cells themselves. */
   readonly store: LevelDBStore | undefined
   /** The generation's entries get the sequences that follow. */
   readonly lastSequence: number
-  readonly table: TableFileWriter
+  readonly createTable: () => Promise<TableFileWriter>
   readonly slicer: Slicer
+  /** See `DELTA_TABLE_BYTES`. */
+  readonly tableBytes?: number
 }
 
-export interface WrittenGeneration {
-  /** The delta table, closed and hashed. */
+/** A delta table, closed and hashed. */
+export interface WrittenTable {
   readonly file: TableFile
   readonly sketch: KeySketch
 }
 
-/** On failure the table file is removed, and a failed store stays failed (S6). */
+/** One table or more. On failure their files are removed, and a failed store stays failed (S6). */
 export async function writeGeneration(
   entries: CellEntriesInput,
   target: GenerationTarget,
-): Promise<WrittenGeneration> {
-  const { store, table } = target
-  const sketch = new KeySketch()
+): Promise<readonly WrittenTable[]> {
+  const { store, lastSequence } = target
+  const tables = new Tables(target)
   try {
-    const sequence = await writeEntries(entries, target, sketch)
-    const file = await table.finish()
-    assert(file !== undefined, 'a frozen generation is never empty')
+    await tables.next()
+    const sequence = await writeEntries(entries, target, tables)
+    const written = await tables.finish()
     assert(
-      file.smallestSequence === target.lastSequence + 1 && file.largestSequence === sequence,
-      'I1: a delta holds exactly the sequences of its generation',
+      written.at(-1)?.file.largestSequence === sequence,
+      'I3: sequences end with the last table',
     )
+    assert(sequence > lastSequence, 'a frozen generation is never empty')
     assert(
       store === undefined || store.lastSequence === sequence,
       "I1: our sequences are LevelDB's",
     )
-    return { file, sketch }
+    return written
   } catch (error) {
-    await table.abort()
+    await tables.discard()
     throw error
   }
 }
@@ -65,30 +75,91 @@ export async function writeGeneration(
 /** Returns the last sequence given. */
 async function writeEntries(
   entries: CellEntriesInput,
-  target: GenerationTarget,
-  sketch: KeySketch,
+  { store, lastSequence, slicer }: GenerationTarget,
+  tables: Tables,
 ): Promise<number> {
-  const { store, table, slicer } = target
   const batches = store === undefined ? undefined : new Batches(store)
-  let sequence = target.lastSequence
+  let sequence = lastSequence
   slicer.restart()
   for (const entry of cellEntries(entries)) {
     if (entry !== undefined) {
       sequence++
       const { key, value } = entry
-      sketch.add(key, key.length + (value?.length ?? 0))
       batches?.add(key, value)
-      if (value === undefined) table.add(key, sequence, ValueType.Deletion, NO_BYTES)
-      else table.add(key, sequence, ValueType.Value, value)
+      tables.add(key, sequence, value)
     }
     if (batches?.isFull === true) await batches.submit()
+    if (tables.isFull) await tables.next()
     if (entry === undefined ? slicer.overdue() : slicer.due()) {
-      await table.flush()
+      await tables.flush()
       await slicer.pause()
     }
   }
   await batches?.finish()
   return sequence
+}
+/** The delta tables of one generation, one after the other. */
+class Tables {
+  readonly #createTable: () => Promise<TableFileWriter>
+  readonly #tableBytes: number
+  readonly #written: WrittenTable[] = []
+  #sequence: number
+  #table: TableFileWriter | undefined
+  #sketch = new KeySketch()
+
+  constructor({ createTable, tableBytes = DELTA_TABLE_BYTES, lastSequence }: GenerationTarget) {
+    this.#createTable = createTable
+    this.#tableBytes = tableBytes
+    this.#sequence = lastSequence
+  }
+
+  /** Touches memory only. `value` is `undefined` for a deletion. */
+  add(key: Buffer, sequence: number, value: Buffer | undefined): void {
+    assert(this.#table !== undefined, 'entries are added between next and finish')
+    this.#sketch.add(key, key.length + (value?.length ?? 0))
+    if (value === undefined) this.#table.add(key, sequence, ValueType.Deletion, NO_BYTES)
+    else this.#table.add(key, sequence, ValueType.Value, value)
+  }
+
+  get isFull(): boolean {
+    return (this.#table?.writtenBytes ?? 0) >= this.#tableBytes
+  }
+
+  async flush(): Promise<void> {
+    await this.#table?.flush()
+  }
+
+  /** Ends the table, if there is one, and begins another. */
+  async next(): Promise<void> {
+    await this.#end()
+    this.#table = await this.#createTable()
+  }
+
+  /** Ends the last table, which may be empty: then it is none. */
+  async finish(): Promise<readonly WrittenTable[]> {
+    await this.#end()
+    return this.#written
+  }
+
+  async #end(): Promise<void> {
+    const file = await this.#table?.finish()
+    if (file === undefined) return
+    const { smallestSequence, largestSequence, entryCount } = file
+    assert(
+      smallestSequence === this.#sequence + 1 && largestSequence === this.#sequence + entryCount,
+      'I3: a delta table holds exactly the sequences that follow',
+    )
+    this.#sequence = largestSequence
+    this.#written.push({ file, sketch: this.#sketch })
+    this.#sketch = new KeySketch()
+    this.#table = undefined
+  }
+
+  /** Removes the files of all tables. */
+  async discard(): Promise<void> {
+    await this.#table?.abort()
+    for (const { file } of this.#written) rmSync(file.path, { force: true })
+  }
 }
 
 /** The batches of one generation. While one is being written the next is filled; never are two in flight (S1). */

@@ -35,7 +35,7 @@ async function write(
   }
   const file = await table.finish()
   if (file === undefined) throw new Error('a delta has entries')
-  return deltaTable(file, { fromSequence, toSequence: sequence }, sketch)
+  return deltaTable(file, sketch)
 }
 
 function read(path: string): [string, number, string | null][] {

@@ -22,6 +22,8 @@ function sum(values: readonly number[]): number {
 }
 
 /** Nothing overlaps, unless it is said. */
+const MIB = 2 ** 20
+
 function chain(given: Partial<DeltaChain>): DeltaChain {
   const { completedDeltaBytes = [], newDeltaBytes = [] } = given
   return {
@@ -131,6 +133,24 @@ describe('decideSnapshot', () => {
       { kind: 'extend', merge: { from: 2, to: 4 } },
     ],
     [
+      'many small ones are, even if they do not',
+      chain({
+        baseBytes: 1000 * MIB,
+        newDeltaBytes: [3, 3, 3, 3, 3].map((mib) => mib * MIB),
+        mergedNewBytes: 15 * MIB,
+      }),
+      { kind: 'extend', merge: { from: 0, to: 5 } },
+    ],
+    [
+      'many large ones that do not, as of one long generation, are kept apart',
+      chain({
+        baseBytes: 1000 * MIB,
+        newDeltaBytes: [16, 16, 16, 16, 16, 2].map((mib) => mib * MIB),
+        mergedNewBytes: 82 * MIB,
+      }),
+      { kind: 'extend', merge: undefined },
+    ],
+    [
       'those that hardly do are not',
       chain({
         baseBytes: 1000,
@@ -149,7 +169,6 @@ describe('decideSnapshot', () => {
     expect(decideSnapshot(given, POLICY, () => freeing(given))).toEqual(expected)
   })
 
-  const MIB = 2 ** 20
   const SMALL: RebasePolicy = { ...POLICY, smallStateBytes: 4 * MIB }
   const mergeOf = (count: number): SnapshotDecision => ({
     kind: 'extend',
