@@ -14,7 +14,7 @@ export function positiveInteger(name: string, text: string | undefined, fallback
   const value = Number(text ?? fallback)
   if (Number.isSafeInteger(value) && value >= 1) return value
   say(`${name} must be a positive integer, got ${text}.`)
-  process.exit(2)
+  return process.exit(2)
 }
 
 export async function withTemporaryDirectory<T>(use: (path: string) => Promise<T>): Promise<T> {

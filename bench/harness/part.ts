@@ -41,6 +41,7 @@ export interface BenchPart {
   readonly part: string
   readonly title: string
   readonly parameters: Readonly<Record<string, string | number | boolean>>
+  /** The contender of the first one is what the part is about: charts set it off. */
   readonly figures: readonly BenchFigure[]
   readonly charts: readonly BenchChart[]
   readonly goals: readonly BenchGoal[]

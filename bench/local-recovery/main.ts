@@ -8,7 +8,7 @@ import { cpSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { IncrementalRemoteKeyedStateHandleFields, RestoreStatistics } from '../../src/index.js'
-import { withTemporaryDirectory } from '../smoke/harness.js'
+import { withTemporaryDirectory } from '../harness/command-line.js'
 
 const ROUNDS = 5
 /** Of a gigabit per second. */

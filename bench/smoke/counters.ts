@@ -7,7 +7,8 @@ import { Buffer } from 'node:buffer'
 import { ClassicLevel } from 'classic-level'
 import { open } from 'lmdb'
 import { valueState } from '../../src/index.js'
-import { BenchBackend, nextTurn, uniformKeys, withTemporaryDirectory } from './harness.js'
+import { withTemporaryDirectory } from '../harness/command-line.js'
+import { BenchBackend, nextTurn, uniformKeys } from './harness.js'
 
 export interface CounterOptions {
   readonly keyCount: number
@@ -31,12 +32,12 @@ const INPUT_KEYS = 4_000_000
 const BATCH = 500
 const CHECKPOINT_INTERVAL_MS = 2000
 
-const contenders: Record<string, Contender> = { ours, raw, lmdb, map }
+const contenders = { ours, raw, lmdb, map } as const satisfies Record<string, Contender>
+export type CounterContender = keyof typeof contenders
 
 /** Thousand operations per second. */
-export function runCounters(name: string, options: CounterOptions): Promise<number> {
-  const contender = contenders[name]
-  if (contender === undefined) throw new Error(`no contender ${name}`)
+export function runCounters(name: CounterContender, options: CounterOptions): Promise<number> {
+  const contender: Contender = contenders[name]
   return withTemporaryDirectory(async (directory) => {
     const counters = await contender(directory, options)
     if (options.prefill) await prefill(counters, options.keyCount)

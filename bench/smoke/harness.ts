@@ -1,6 +1,4 @@
-/** What all parts of the smoke benchmark share: fixed inputs, fresh directories, a backend with its storage. */
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+/** What all parts of the smoke benchmark share: fixed inputs, a backend with its storage. */
 import { join } from 'node:path'
 import {
   CheckpointOptions,
@@ -12,29 +10,14 @@ import {
   type CheckpointableKeyedStateBackend,
   type SnapshotResult,
 } from '../../src/index.js'
+import { FixedRandom } from '../harness/fixed-random.js'
 
 const MAX_PARALLELISM = 128
 
-/** Keys in [0, keyCount), uniform, the same in every run: xorshift32 with a fixed seed. */
-export function uniformKeys(keyCount: number, length: number, seed = 0x2545f491): Int32Array {
-  const keys = new Int32Array(length)
-  let state = seed
-  for (let i = 0; i < length; i++) {
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    keys[i] = (state >>> 0) % keyCount
-  }
-  return keys
-}
-
-export async function withTemporaryDirectory<T>(use: (path: string) => Promise<T>): Promise<T> {
-  const path = await mkdtemp(join(tmpdir(), 'level-state-backend-bench-'))
-  try {
-    return await use(path)
-  } finally {
-    await rm(path, { recursive: true, force: true })
-  }
+/** Keys in [0, keyCount), uniform, the same in every run. */
+export function uniformKeys(keyCount: number, length: number, seed?: number): Int32Array {
+  const random = new FixedRandom(seed)
+  return Int32Array.from({ length }, () => random.nextUint32() % keyCount)
 }
 
 /** A keyed backend over number keys, with a directory to checkpoint to. */

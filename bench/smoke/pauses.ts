@@ -1,28 +1,28 @@
 /** How long a snapshot of many dirty keys holds the caller, and how long its flush and its table hold the event loop. */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { valueState } from '../../src/index.js'
-import { BenchBackend, nextTurn, withTemporaryDirectory } from './harness.js'
+import { withTemporaryDirectory } from '../harness/command-line.js'
+import { BenchBackend, nextTurn } from './harness.js'
 
-export interface PauseFigures {
-  readonly dirtyKeys: number
-  readonly rounds: number
-  readonly syncP99Ms: number
-  readonly syncMedianMs: number
-  readonly loopHeldMaxMs: number
-  readonly loopHeldMaxMedianMs: number
+/** One number a snapshot. */
+export interface PauseSamples {
+  /** For how long the call holds its caller. */
+  readonly syncMs: number[]
+  /** The longest that the event loop is held until the snapshot is complete. */
+  readonly loopHeldMs: number[]
 }
 
 const MEMORY_MIB = 512
 /** `monitorEventLoopDelay` reports the time between its own ticks. */
 const TICK_MS = 1
 
-export function runPauses(dirtyKeys: number, rounds: number): Promise<PauseFigures> {
+export function runPauses(dirtyKeys: number, rounds: number): Promise<PauseSamples> {
   return withTemporaryDirectory(async (directory) => {
     const bench = await BenchBackend.open(directory, MEMORY_MIB)
     const { backend } = bench
     const counter = backend.getState(valueState<number>('counter'))
     const syncMs: number[] = []
-    const heldMs: number[] = []
+    const loopHeldMs: number[] = []
     for (let round = 0; round < rounds; round++) {
       for (let key = 0; key < dirtyKeys; key++) {
         backend.setCurrentKey(key)
@@ -35,21 +35,9 @@ export function runPauses(dirtyKeys: number, rounds: number): Promise<PauseFigur
       delay.enable()
       syncMs.push((await checkpoint).syncMs)
       delay.disable()
-      heldMs.push(delay.max / 1e6 - TICK_MS)
+      loopHeldMs.push(delay.max / 1e6 - TICK_MS)
     }
     await backend.close()
-    return {
-      dirtyKeys,
-      rounds,
-      syncP99Ms: quantile(syncMs, 0.99),
-      syncMedianMs: quantile(syncMs, 0.5),
-      loopHeldMaxMs: Math.max(...heldMs),
-      loopHeldMaxMedianMs: quantile(heldMs, 0.5),
-    }
+    return { syncMs, loopHeldMs }
   })
-}
-
-function quantile(values: readonly number[], q: number): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? Number.NaN
 }

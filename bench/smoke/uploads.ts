@@ -1,7 +1,8 @@
 /** What incremental checkpoints upload, against the bytes that changed. */
 import { randomFillSync } from 'node:crypto'
 import { valueState } from '../../src/index.js'
-import { BenchBackend, uniformKeys, withTemporaryDirectory } from './harness.js'
+import { withTemporaryDirectory } from '../harness/command-line.js'
+import { BenchBackend, uniformKeys } from './harness.js'
 
 export interface UploadFigures {
   readonly stateBytes: number

@@ -4,31 +4,17 @@
  * Keys 0 to keyCount − 1 are set up; an operation that adds gets keys that no earlier round added.
  */
 
-const SEED = 0x2545f491
+import { FixedRandom } from '../harness/fixed-random.js'
+
 export const MAP_KEY_COUNT = 10
 const LIST_VALUE_COUNT = 100
 const RANDOM_VALUE_COUNT = 1_000_000
 /** Flink's values are random longs; these are the integers that both a long and a number hold. */
 const RANDOM_LONG_BITS = 2 ** 52
 
-/** xorshift32: numbers in [0, 1), the same in every run. */
-export class FixedRandom {
-  #state: number
-
-  constructor(seed: number = SEED) {
-    this.#state = seed
-  }
-
-  next(): number {
-    this.#state ^= this.#state << 13
-    this.#state ^= this.#state >>> 17
-    this.#state ^= this.#state << 5
-    return (this.#state >>> 0) / 2 ** 32
-  }
-
-  nextLong(): number {
-    return Math.floor(this.next() * RANDOM_LONG_BITS)
-  }
+/** An integer in [0, 2^52). */
+export function nextLong(random: FixedRandom): number {
+  return Math.floor(random.next() * RANDOM_LONG_BITS)
 }
 
 /** The integers in [start, start + count), shuffled. */
@@ -60,7 +46,7 @@ export class Inputs {
     this.mapKeys = [...shuffled(0, MAP_KEY_COUNT, this.random)]
     this.#randomValues = shuffled(0, RANDOM_VALUE_COUNT, this.random)
     this.#mapValues = this.mapKeys.map(() => this.random.next())
-    this.dummyList = Array.from({ length: LIST_VALUE_COUNT }, () => this.random.nextLong())
+    this.dummyList = Array.from({ length: LIST_VALUE_COUNT }, () => nextLong(this.random))
     this.dummyMap = this.mapKeys.map((key) => [key, this.random.next()] as const)
   }
 

@@ -2,22 +2,23 @@
  * `npm run bench:state`: the operations of Flink's state benchmarks on our backends, and on what else there is. Only ratios within one
  * run on one machine are judged.
  */
-import { execFile } from 'node:child_process'
-import { cpus, loadavg } from 'node:os'
-import { parseArgs, promisify } from 'node:util'
+import { loadavg } from 'node:os'
+import { parseArgs } from 'node:util'
 import { Table } from 'console-table-printer'
+import { inChild } from '../harness/child-process.js'
+import { finishPart, positiveInteger, say } from '../harness/command-line.js'
+import { rotated } from '../harness/statistics.js'
 import { buildFlink, runFlink, type FlinkBackend } from '../peers/flink/run.js'
-import type { GroupResult, OperationRates } from './measure.js'
-import { notesOf } from './notes.js'
+import type { GroupResult } from './measure.js'
 import { GROUPS, OPERATIONS, type Group } from './operations.js'
 import { installPeer, OPTIONAL_PEERS, type OptionalPeer } from './optional-peers.js'
+import { statePart, type StateParameters, type StateResult } from './part.js'
 import {
   compareChecks,
   FLINK_CONTENDERS,
   NODE_CONTENDERS,
   OURS,
   ratioText,
-  rotated,
   rowsOf,
   spreadText,
   type ContenderName,
@@ -27,21 +28,22 @@ import {
 
 const USAGE = `Usage: npm run bench:state [-- options]
 
-  --keys <n>        keys that are set up (default 500000, Flink's)
-  --rounds <n>      processes of each contender and kind of state, in rotated order (default 2);
+  --keys <n>        keys that are set up (default 100000)
+  --rounds <n>      processes of each contender and kind of state, in rotated order (default 1);
                     each measures every operation three times after two rounds that warm up
-  --millis <n>      the longest one measurement of one operation lasts (default 300)
+  --millis <n>      the longest one measurement of one operation lasts (default 150)
   --memory-mib <n>  memory of each contender, where it can be told (default 1024: Flink's 5 million
                     map entries are within it)
+  --quick           20000 keys, 50 ms
+  --full            Flink's 500000 keys, two rounds, 300 ms: tens of minutes
   --only <names>    of the kinds of state (value, list, map) and of the contenders, with commas
   --cpu             count and judge processor time, for a machine that is busy
-  --json            print one JSON object as the last line
+  --json            print the part of the benchmark as one JSON object, the last line
   --help            print this
 
 Contenders: ${[...NODE_CONTENDERS, ...FLINK_CONTENDERS].join(', ')}.
 better-sqlite3, rocksdb-native and Flink (which needs Java and Maven) are fetched and built when they
-are first wanted, into temp/; what does not install is reported as absent. A full run sets up millions
-of entries in each contender and takes tens of minutes; --keys 50000 --rounds 1 is the short one.
+are first wanted, into temp/; what does not install is reported as absent.
 Exits with 1 when an operation falls short of its bar: a point operation on a value or a map 2 times,
 any other 0.8 times the rate of the fastest peer that persists.`
 
@@ -53,37 +55,29 @@ const FLINK_BACKENDS: Record<FlinkContender, FlinkBackend> = {
   'Flink heap': 'HEAP',
 }
 
-interface Options {
-  readonly keys: number
-  readonly rounds: number
-  readonly millis: number
-  readonly memoryMib: number
+const SIZES = {
+  quick: { keys: 20_000, rounds: 1, millis: 50 },
+  default: { keys: 100_000, rounds: 1, millis: 150 },
+  full: { keys: 500_000, rounds: 2, millis: 300 },
+} as const
+const MEMORY_MIB = 1024
+
+interface Options extends StateParameters {
   readonly groups: readonly Group[]
   readonly contenders: readonly ContenderName[]
-  readonly cpu: boolean
-}
-
-const execute = promisify(execFile)
-
-function say(line: string): void {
-  process.stderr.write(`${line}\n`)
 }
 
 function isFlink(contender: ContenderName): contender is FlinkContender {
   return contender in FLINK_BACKENDS
 }
 
-async function measureInNode(
+function measureInNode(
   contender: ContenderName,
   group: Group,
-  options: Options,
+  { keys, millis, memoryMib, cpu }: Options,
 ): Promise<GroupResult> {
-  const { keys, millis, memoryMib, cpu } = options
-  const child = new URL('child.ts', import.meta.url).pathname
-  const json = JSON.stringify({ keys, millis, memoryMib, cpu, rounds: MEASUREMENTS_PER_PROCESS })
-  const parameters = ['--import', 'tsx', child, contender, group, json]
-  const { stdout } = await execute(process.execPath, parameters)
-  return JSON.parse(stdout) as GroupResult
+  const options = { keys, millis, memoryMib, cpu, rounds: MEASUREMENTS_PER_PROCESS }
+  return inChild(new URL('child.ts', import.meta.url), 'measure', contender, group, options)
 }
 
 async function measureInJava(
@@ -111,34 +105,26 @@ async function whyAbsent(contender: ContenderName): Promise<string | undefined> 
 }
 
 class Figures {
-  readonly byCpu: boolean
   readonly rates = new Map<string, Map<ContenderName, number[]>>()
-  readonly both: Record<string, Record<string, Omit<OperationRates, 'operation'>>> = {}
   readonly checks = new Map<string, Record<string, number>>()
+  readonly #byCpu: boolean
 
   constructor(byCpu: boolean) {
-    this.byCpu = byCpu
+    this.#byCpu = byCpu
   }
 
   add(contender: ContenderName, { results, checks }: GroupResult): void {
     this.checks.set(contender, { ...this.checks.get(contender), ...checks })
     for (const { operation, opsPerSecond, opsPerCpuSecond } of results) {
-      const both = ((this.both[operation] ??= {})[contender] ??= {
-        opsPerSecond: [],
-        opsPerCpuSecond: [],
-      })
-      both.opsPerSecond.push(...opsPerSecond)
-      both.opsPerCpuSecond.push(...opsPerCpuSecond)
       const contenders = this.rates.get(operation) ?? new Map<ContenderName, number[]>()
       this.rates.set(operation, contenders)
-      contenders.set(contender, this.byCpu ? both.opsPerCpuSecond : both.opsPerSecond)
+      const samples = contenders.get(contender) ?? []
+      contenders.set(contender, [...samples, ...(this.#byCpu ? opsPerCpuSecond : opsPerSecond)])
     }
   }
 }
 
-async function run(
-  options: Options,
-): Promise<{ figures: Figures; absent: Partial<Record<ContenderName, string>> }> {
+async function run(options: Options): Promise<StateResult> {
   const figures = new Figures(options.cpu)
   const absent: Partial<Record<ContenderName, string>> = {}
   for (const contender of options.contenders) {
@@ -171,7 +157,9 @@ async function run(
     }
   }
   compareChecks(figures.checks)
-  return { figures, absent }
+  const operations = options.groups.flatMap((group) => OPERATIONS[group])
+  const { rates } = figures
+  return { operations, rates, rows: rowsOf(operations, rates), absent }
 }
 
 function loadText(): string {
@@ -200,12 +188,6 @@ function printTable(rows: readonly Row[], contenders: readonly ContenderName[]):
   say(table.render())
 }
 
-function positiveInteger(name: string, text: string | undefined, fallback: number): number {
-  const value = Number(text ?? fallback)
-  if (Number.isSafeInteger(value) && value > 0) return value
-  throw new Error(`${name} must be a positive integer, got ${text}.`)
-}
-
 /** `names` may leave out either kind: then all of it is meant. */
 function selected<T extends string>(all: readonly T[], names: readonly string[]): readonly T[] {
   const chosen = all.filter((name) => names.includes(name))
@@ -225,6 +207,8 @@ const { values } = parseArgs({
     rounds: { type: 'string' },
     millis: { type: 'string' },
     'memory-mib': { type: 'string' },
+    quick: { type: 'boolean' },
+    full: { type: 'boolean' },
     only: { type: 'string' },
     cpu: { type: 'boolean' },
     json: { type: 'boolean' },
@@ -235,25 +219,19 @@ if (values.help === true) {
   process.stdout.write(`${USAGE}\n`)
 } else {
   const only = namesOf(values.only)
-  const options: Options = {
-    keys: positiveInteger('--keys', values.keys, 500_000),
-    rounds: positiveInteger('--rounds', values.rounds, 2),
-    millis: positiveInteger('--millis', values.millis, 300),
-    memoryMib: positiveInteger('--memory-mib', values['memory-mib'], 1024),
-    groups: selected(GROUPS, only),
-    contenders: selected(CONTENDERS, only),
+  const size = SIZES[values.quick === true ? 'quick' : values.full === true ? 'full' : 'default']
+  const parameters: StateParameters = {
+    keys: positiveInteger('--keys', values.keys, size.keys),
+    rounds: positiveInteger('--rounds', values.rounds, size.rounds),
+    millis: positiveInteger('--millis', values.millis, size.millis),
+    memoryMib: positiveInteger('--memory-mib', values['memory-mib'], MEMORY_MIB),
     cpu: values.cpu === true,
   }
-  const { figures, absent } = await run(options)
-  const operations = options.groups.flatMap((group) => OPERATIONS[group])
-  const rows = rowsOf(operations, figures.rates)
-  printTable(rows, options.contenders)
-  for (const note of notesOf(options.memoryMib)) say(`- ${note}`)
-  for (const [contender, why] of Object.entries(absent)) say(`- Absent: ${contender}, ${why}`)
-  if (values.json === true) {
-    const machine = { node: process.version, cpus: cpus().length, cpu: cpus()[0]?.model }
-    const { both } = figures
-    process.stdout.write(`${JSON.stringify({ options, machine, rows, absent, figures: both })}\n`)
-  }
-  if (rows.some(({ reached }) => reached === false)) process.exitCode = 1
+  const contenders = selected(CONTENDERS, only)
+  const result = await run({ ...parameters, groups: selected(GROUPS, only), contenders })
+  const part = statePart(parameters, result)
+  printTable(result.rows, contenders)
+  for (const note of part.notes) say(`- ${note}`)
+  for (const [contender, why] of Object.entries(part.absent)) say(`- Absent: ${contender}, ${why}`)
+  finishPart(part, values.json === true)
 }

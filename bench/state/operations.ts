@@ -3,7 +3,7 @@
  * last. The same list, in the same order, is in ../peers/flink/src/main/java/peer/Operations.java.
  */
 import { isPromise, mapAnswer, type Answer, type Contender } from './contender.js'
-import { MAP_KEY_COUNT, type Inputs } from './inputs.js'
+import { MAP_KEY_COUNT, nextLong, type Inputs } from './inputs.js'
 
 export type Group = 'value' | 'list' | 'map'
 
@@ -168,8 +168,8 @@ export const OPERATIONS: Readonly<Record<Group, readonly Operation[]>> = {
 export async function setUp(group: Group, contender: Contender, inputs: Inputs): Promise<void> {
   const { random, mapKeys } = inputs
   for (let key = 0; key < inputs.keyCount; key++) {
-    if (group === 'value') await settled(contender.value.update(key, random.nextLong()))
-    else if (group === 'list') await settled(contender.list.add(key, random.nextLong()))
+    if (group === 'value') await settled(contender.value.update(key, nextLong(random)))
+    else if (group === 'list') await settled(contender.list.add(key, nextLong(random)))
     else for (const mapKey of mapKeys) await settled(contender.map.put(key, mapKey, random.next()))
     if (key % SETTLE_OPERATIONS === SETTLE_OPERATIONS - 1) await contender.settle()
   }

@@ -1,4 +1,5 @@
 /** What the figures come to: medians with their spread, our rate against the best persistent peer, and the bars. Pure functions. */
+import { spreadOf, type Spread } from '../harness/statistics.js'
 import type { Operation } from './operations.js'
 
 /** Run in Node.js, each in a process of its own. */
@@ -36,12 +37,6 @@ const OTHER_BAR = 0.8
 /** Operations per second, one figure a round, by operation and contender. */
 export type Rates = ReadonlyMap<string, ReadonlyMap<ContenderName, readonly number[]>>
 
-export interface Spread {
-  readonly median: number
-  readonly min: number
-  readonly max: number
-}
-
 export interface Row {
   readonly operation: string
   readonly spreads: Readonly<Partial<Record<ContenderName, Spread>>>
@@ -52,15 +47,6 @@ export interface Row {
   readonly bar: number
   /** `undefined` when there is no ratio to judge. */
   readonly reached: boolean | undefined
-}
-
-export function spreadOf(figures: readonly number[]): Spread {
-  const sorted = figures.toSorted((a, b) => a - b)
-  const at = (index: number): number => sorted[index] ?? Number.NaN
-  const middle = sorted.length / 2
-  const median =
-    sorted.length % 2 === 0 ? (at(middle - 1) + at(middle)) / 2 : at(Math.floor(middle))
-  return { median, min: at(0), max: at(sorted.length - 1) }
 }
 
 /** One row for each operation that was measured, in the order of `operations`. */
@@ -115,12 +101,6 @@ export function compareChecks(checks: ReadonlyMap<string, Readonly<Record<string
       }
     }
   }
-}
-
-/** The contenders of one round: each round begins with another one. */
-export function rotated<T>(items: readonly T[], round: number): T[] {
-  const from = items.length === 0 ? 0 : round % items.length
-  return [...items.slice(from), ...items.slice(0, from)]
 }
 
 /** Thousand operations per second, and half the range in per cent of it. */

@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import { FixedRandom, Inputs, shuffled } from '../../bench/state/inputs.js'
+import { FixedRandom } from '../../bench/harness/fixed-random.js'
+import { rotated, spreadOf } from '../../bench/harness/statistics.js'
+import { Inputs, shuffled } from '../../bench/state/inputs.js'
 import { GROUPS, OPERATIONS, setUp } from '../../bench/state/operations.js'
 import { openPlainMap } from '../../bench/state/contenders/plain-map.js'
 import {
   compareChecks,
   ratioText,
-  rotated,
   rowsOf,
-  spreadOf,
   spreadText,
   type ContenderName,
 } from '../../bench/state/report.js'

@@ -34,6 +34,36 @@ export interface FlinkResult {
   readonly results: FlinkRates[]
 }
 
+export interface FlinkCheckpointOptions {
+  /** As bench/recovery/records-file.ts writes it. */
+  readonly recordsPath: string
+  /** Exists, and is empty. */
+  readonly directory: string
+  readonly parallelism: number
+  /** Managed memory of a subtask. */
+  readonly memoryMib: number
+}
+
+export interface FlinkRestoreOptions {
+  /** Of the checkpoint. */
+  readonly directory: string
+  /** Exists, and is empty. */
+  readonly workDirectory: string
+  readonly parallelism: number
+  readonly memoryMib: number
+  /** Whether the contents are to be counted, outside the time. */
+  readonly verify: boolean
+}
+
+export interface FlinkRestore {
+  /** All subtasks, one after the other, each until its first read. */
+  readonly elapsedMs: number
+  /** Of all threads of the process. */
+  readonly cpuMs: number
+  readonly bytesFetched: number
+  readonly contents?: { readonly entries: number; readonly checksum: number }
+}
+
 export interface Absent {
   readonly absent: string
 }
@@ -78,14 +108,47 @@ export async function runFlink(options: FlinkOptions): Promise<FlinkResult | Abs
   const unbuilt = await buildFlink()
   if (unbuilt !== undefined) return unbuilt
   const { keys, rounds, millis, memoryMib, cpu, backends, groups } = options
-  const classpath = `${join(TARGET, 'classes')}:${await readFile(CLASSPATH, 'utf8')}`
-  const parameters = [HEAP, ...OPENED, '-cp', classpath, 'peer.StateBenchmark']
-  parameters.push('--keys', String(keys), '--rounds', String(rounds), '--millis', String(millis))
-  parameters.push('--memory-mib', String(memoryMib), '--clock', cpu ? 'cpu' : 'wall')
+  const parameters = ['--keys', String(keys), '--rounds', String(rounds)]
+  parameters.push('--millis', String(millis), '--clock', cpu ? 'cpu' : 'wall')
+  parameters.push('--memory-mib', String(memoryMib))
   parameters.push('--backends', backends.join(','), '--groups', groups.join(','))
+  return runHarness<FlinkResult>('StateBenchmark', parameters)
+}
+
+/** Has Flink write the records at a parallelism, and leave a checkpoint of them in `directory`. `undefined` when it did, else why not. */
+export async function buildFlinkCheckpoint(
+  options: FlinkCheckpointOptions,
+): Promise<Absent | undefined> {
+  const unbuilt = await buildFlink()
+  if (unbuilt !== undefined) return unbuilt
+  const { recordsPath, directory, parallelism, memoryMib } = options
+  const parameters = ['build', '--records', recordsPath, '--directory', directory]
+  parameters.push('--parallelism', String(parallelism), '--memory-mib', String(memoryMib))
+  const built = await runHarness<object>('RestoreBenchmark', parameters, directory)
+  return 'absent' in built ? built : undefined
+}
+
+/** Brings back such a checkpoint at a parallelism. */
+export function restoreWithFlink(options: FlinkRestoreOptions): Promise<FlinkRestore | Absent> {
+  const { directory, workDirectory, parallelism, memoryMib, verify } = options
+  const parameters = ['restore', '--directory', directory, '--work', workDirectory]
+  parameters.push('--parallelism', String(parallelism), '--memory-mib', String(memoryMib))
+  parameters.push('--verify', String(verify))
+  return runHarness<FlinkRestore>('RestoreBenchmark', parameters, workDirectory)
+}
+
+/** Runs a class of the harness, built, in a process of its own. What it leaves in its temporary directory goes to `scratch`. */
+async function runHarness<T extends object>(
+  name: string,
+  parameters: readonly string[],
+  scratch?: string,
+): Promise<T | Absent> {
+  const classpath = `${join(TARGET, 'classes')}:${await readFile(CLASSPATH, 'utf8')}`
+  const temporary = scratch === undefined ? [] : [`-Djava.io.tmpdir=${scratch}`]
+  const java = [HEAP, ...OPENED, ...temporary, '-cp', classpath, `peer.${name}`, ...parameters]
   try {
-    const { stdout } = await execute('java', parameters, { timeout: RUN_TIMEOUT_MS })
-    return JSON.parse(stdout.slice(stdout.indexOf('{'))) as FlinkResult
+    const { stdout } = await execute('java', java, { timeout: RUN_TIMEOUT_MS })
+    return JSON.parse(stdout.slice(stdout.indexOf('{'))) as T
   } catch (error) {
     return { absent: `the harness fails: ${errorLine(error)}` }
   }

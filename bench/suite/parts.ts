@@ -1,0 +1,68 @@
+/** The parts of the benchmark, in the order in which they run. */
+import { fileURLToPath } from 'node:url'
+import type { BenchPart } from '../harness/part.js'
+import { rescalePart } from '../rescale/part.js'
+import type { Comparison } from '../rescale/report.js'
+import { checkPart, Reader } from './reader.js'
+import type { RunSize } from './result.js'
+
+export interface SuitePart {
+  /** As in `npm run bench:<name>`. */
+  readonly name: string
+  /** The file that is run. */
+  readonly module: string
+  /** What is passed besides `--json`. */
+  readonly parameters: Readonly<Record<RunSize, readonly string[]>>
+  /** From the last line of its output; throws where that is not its form. */
+  readonly read: (line: string, size: RunSize) => BenchPart
+}
+
+interface RescaleParameters {
+  readonly stateMb: number
+  readonly rounds: number
+  readonly directions: string
+}
+
+/** By default two directions, out and in, as the whole is to take minutes. */
+const RESCALE: Readonly<Record<RunSize, RescaleParameters>> = {
+  quick: { stateMb: 20, rounds: 1, directions: '1-2' },
+  default: { stateMb: 200, rounds: 3, directions: '1-2,3-2' },
+  full: { stateMb: 2000, rounds: 3, directions: '1-2,2-1,2-3,3-2' },
+}
+const SIZES: SuitePart['parameters'] = { quick: ['--quick'], default: [], full: ['--full'] }
+
+export const PARTS: readonly SuitePart[] = [
+  { ...placeOf('state'), parameters: SIZES, read: readPart },
+  { ...placeOf('incremental'), parameters: SIZES, read: readPart },
+  { ...placeOf('scale'), parameters: SIZES, read: readPart },
+  { ...placeOf('recovery'), parameters: SIZES, read: readPart },
+  {
+    ...placeOf('rescale'),
+    parameters: {
+      quick: rescaleParameters(RESCALE.quick),
+      default: rescaleParameters(RESCALE.default),
+      full: rescaleParameters(RESCALE.full),
+    },
+    read: readRescale,
+  },
+  // Its bars are meant for one size.
+  { ...placeOf('smoke'), parameters: { ...SIZES, full: [] }, read: readPart },
+]
+
+export function readPart(line: string): BenchPart {
+  return checkPart(new Reader(JSON.parse(line), 'the part'))
+}
+
+/** It prints the array of its comparisons. */
+function readRescale(line: string, size: RunSize): BenchPart {
+  const comparisons = JSON.parse(line) as Comparison[]
+  return checkPart(new Reader(rescalePart(comparisons, { ...RESCALE[size] }), 'the part'))
+}
+
+function rescaleParameters({ stateMb, rounds, directions }: RescaleParameters): string[] {
+  return ['--state-mb', String(stateMb), '--rounds', String(rounds), '--directions', directions]
+}
+
+function placeOf(name: string): Pick<SuitePart, 'name' | 'module'> {
+  return { name, module: fileURLToPath(new URL(`../${name}/main.ts`, import.meta.url)) }
+}

@@ -1,0 +1,94 @@
+/** `npm run bench:compare` as it is run: its arguments, what it prints, how it ends. */
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { writeResult } from '../../bench/suite/result.js'
+import { resultOf, resultWith } from './results.js'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+let directory = ''
+
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'bench-compare-'))
+  writeResult(join(directory, 'a'), resultWith({ samples: [90, 100, 110] }, { contender: 'lmdb' }))
+  writeResult(join(directory, 'same'), resultWith({ samples: [100] }, { contender: 'lmdb' }))
+  writeResult(join(directory, 'slower'), resultWith({ samples: [84] }, { contender: 'lmdb' }))
+  const faster = resultWith({ samples: [200] })
+  const machine = { ...faster.machine, cores: 8 }
+  writeResult(join(directory, 'faster'), { ...faster, machine })
+})
+
+afterAll(() => rmSync(directory, { recursive: true, force: true }))
+
+function compare(...parameters: readonly string[]): {
+  status: number | null
+  stdout: string
+  stderr: string
+} {
+  const command = ['--import', 'tsx', 'bench/compare/main.ts', ...parameters]
+  return spawnSync(process.execPath, command, { cwd: root, encoding: 'utf8' })
+}
+
+describe('npm run bench:compare', () => {
+  it('passes two equal results, by directory and by file', () => {
+    const { status, stdout } = compare(
+      join(directory, 'a'),
+      join(directory, 'same', 'results.json'),
+    )
+    expect(stdout).toBe('2 figures compared, 0 fail, 0 are only in A, 0 only in B: passes\n')
+    expect(status).toBe(0)
+  })
+
+  it('fails a slower one, with the figure, both ranges and the ratio', () => {
+    const { status, stdout } = compare(join(directory, 'a'), join(directory, 'slower'))
+    expect(stdout).toMatch(
+      /state: valueGet, ours .* 100\/s \(90 to 110\) .* 84\/s .* 0\.84 .* FAILS/,
+    )
+    expect(stdout).toContain('2 figures compared, 1 fail, 0 are only in A, 0 only in B: FAILS')
+    expect(status).toBe(1)
+  })
+
+  it('fails a faster one that lost a figure, and is loud about another machine', () => {
+    const { status, stdout } = compare('--all', join(directory, 'a'), join(directory, 'faster'))
+    expect(stdout).toContain('WARNING: different machine: cores 2 and 8')
+    expect(stdout).toContain('ONLY IN A: state: valueGet, lmdb')
+    expect(stdout).toMatch(/state: valueGet, ours .* 2\.00 .* passes/)
+    expect(status).toBe(1)
+  })
+
+  it('takes parts and contenders, and prints JSON', () => {
+    const { status, stdout } = compare(
+      '--json',
+      '--only=state',
+      '--contender=ours',
+      join(directory, 'a'),
+      join(directory, 'faster'),
+    )
+    expect(JSON.parse(stdout)).toMatchObject({
+      passes: true,
+      onlyInA: [],
+      compared: [{ ratio: 2 }],
+    })
+    expect(status).toBe(0)
+  })
+
+  it('says in one line what is wrong with a file, and ends with 2', () => {
+    const damaged = join(directory, 'damaged')
+    mkdirSync(damaged)
+    writeFileSync(join(damaged, 'results.json'), JSON.stringify(resultOf()).slice(0, 500))
+    const a = join(directory, 'a')
+    for (const [parameters, expected] of [
+      [[a, damaged], /damaged\/results\.json is no result of npm run bench: .*JSON.*\n$/],
+      [[a, join(directory, 'nowhere')], /^There is no .*nowhere\.\n$/],
+      [[a], /^Two results are needed, not 1; see --help\.\n$/],
+    ] as const) {
+      const { status, stdout, stderr } = compare(...parameters)
+      expect(stderr).toMatch(expected)
+      expect(stderr.trimEnd().split('\n')).toHaveLength(1)
+      expect([status, stdout]).toEqual([2, ''])
+    }
+  })
+})
