@@ -266,6 +266,7 @@ export abstract class AbstractKeyedStateBackend<K> implements CheckpointableKeye
     return {
       context: this.#context,
       table,
+      everSpilled: () => this.#lastEpoch > 0,
       nextEpoch: () => ++this.#lastEpoch,
       sweep: (swept, keyGroupOffset, identity, epoch) => {
         const prefix = swept.entryPrefix(keyGroupOffset, identity, epoch)

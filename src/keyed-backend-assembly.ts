@@ -171,6 +171,7 @@ export function assembleParts<K>(
     keyGroupRange,
     memory: budget.share(compression),
     resident: store === undefined,
+    storeIsEmpty: restored.meta === undefined,
     load: (key) => store?.get(key),
     onFull: (generation) => pipeline.submit(generation),
     checkOpen: () => context.checkUsable(),

@@ -16,29 +16,32 @@ const RECORDS_PER_CHECKPOINT = 2000
 const CHECKPOINTS = 12
 const MEMORY_BYTES = 64 * 2 ** 20
 
-/** List prices of S3 Standard in us-east-1, in dollars per request; deletions are free. */
+/** List prices of S3 Standard in us-east-1, in dollars per request; deletions are free, and listing costs as much as storing. */
 const writePrice = 0.005 / 1000
 const readPrice = 0.0004 / 1000
-const freeOperations = new Set(['DeleteObject', 'DeleteObjects', 'AbortMultipartUpload'])
-const writeOperations = new Set([
-  'PutObject',
-  'CreateMultipartUpload',
-  'UploadPart',
-  'CompleteMultipartUpload',
-])
 const readOperations = new Set(['GetObject', 'HeadObject'])
 const SECONDS_PER_MONTH = 30 * 24 * 3600
 
+/** How often each operation was asked for. */
+type Requests = Readonly<Record<string, number>>
+
 export interface RequestFigures {
+  /** Incremental ones: a delta table each. */
   readonly checkpoints: number
   readonly uploadedBytes: number
-  /** Of each operation, by all checkpoints together. */
-  readonly operations: Readonly<Record<string, number>>
-  /** The most between two completions that state had to be written for. */
+  /** Of all these checkpoints together, up to their completion: everything but what `deletions` has. */
+  readonly requests: Requests
+  /** The most of one checkpoint. */
   readonly requestsMax: number
-  /** Those of them that store something: a table, metadata, the publication. */
-  readonly writesMax: number
+  /** To delete what they subsumed, listings of its folder included. */
+  readonly deletions: Requests
   readonly dollarsPerMonth: number
+}
+
+interface Taken {
+  readonly kind: string
+  readonly uploadedBytes: number
+  readonly requests: Requests
 }
 
 export async function countRequests(
@@ -47,9 +50,10 @@ export async function countRequests(
   directory: string,
   intervalSeconds: number,
 ): Promise<RequestFigures> {
-  const { counts } = endpoint
-  const perCheckpoint: Record<string, number>[] = []
-  let uploadedBytes = 0
+  const { requests, deletions } = endpoint
+  const taken: Taken[] = []
+  /** Before the first completion, and after each. */
+  const deletionsAround: Requests[] = []
   const job = new LocalStreamJob({
     source: {
       async *read() {
@@ -78,52 +82,62 @@ export async function countRequests(
     checkpoints: { everyRecords: RECORDS_PER_CHECKPOINT, atEnd: false },
     onCheckpoint: (event) => {
       if (event.status !== 'completed') throw new Error(`a checkpoint was ${event.reason}`)
-      perCheckpoint.push(Object.fromEntries(counts))
-      uploadedBytes += event.uploadedBytes
-      counts.clear()
+      const { kind, uploadedBytes } = event
+      taken.push({ kind, uploadedBytes, requests: drained(requests) })
+      deletionsAround.push(drained(deletions))
     },
   })
   async function completed(position: number): Promise<void> {
     const expected = position / RECORDS_PER_CHECKPOINT
-    while (perCheckpoint.length < expected - 1)
-      await new Promise((resolve) => setImmediate(resolve))
+    while (taken.length < expected - 1) await new Promise((resolve) => setImmediate(resolve))
   }
-  counts.clear()
   await job.run()
-  return figuresOf(perCheckpoint.slice(1), uploadedBytes, intervalSeconds)
+  deletionsAround.push(drained(deletions))
+  const all = taken.map((each, index) => ({ ...each, deletions: deletionsAround[index + 1] ?? {} }))
+  return figuresOf(
+    all.slice(1).filter(({ kind }) => kind === 'delta'),
+    intervalSeconds,
+  )
+}
+
+function drained(counts: Map<string, number>): Requests {
+  const requests = Object.fromEntries(counts)
+  counts.clear()
+  return requests
 }
 
 function figuresOf(
-  checkpoints: readonly Readonly<Record<string, number>>[],
-  uploadedBytes: number,
+  taken: readonly (Taken & { readonly deletions: Requests })[],
   intervalSeconds: number,
 ): RequestFigures {
-  const operations: Record<string, number> = {}
-  for (const counts of checkpoints) {
-    for (const [name, count] of Object.entries(counts)) {
-      operations[name] = (operations[name] ?? 0) + count
-    }
-  }
-  const dollars = Object.entries(operations).map(([name, count]) => count * priceOf(name))
-  const perCheckpoint = sum(dollars) / checkpoints.length
+  if (taken.length === 0) throw new Error('No incremental checkpoint was taken: nothing to count.')
+  const requests = added(taken.map((each) => each.requests))
+  const deletions = added(taken.map((each) => each.deletions))
+  const dollars = (dollarsOf(requests) + dollarsOf(deletions)) / taken.length
   return {
-    checkpoints: checkpoints.length,
-    uploadedBytes,
-    operations,
-    requestsMax: Math.max(...checkpoints.map((counts) => sum(Object.values(counts)))),
-    writesMax: Math.max(...checkpoints.map(writesOf)),
-    dollarsPerMonth: (perCheckpoint * SECONDS_PER_MONTH) / intervalSeconds,
+    checkpoints: taken.length,
+    uploadedBytes: sum(taken.map((each) => each.uploadedBytes)),
+    requests,
+    requestsMax: Math.max(...taken.map((each) => sum(Object.values(each.requests)))),
+    deletions,
+    dollarsPerMonth: (dollars * SECONDS_PER_MONTH) / intervalSeconds,
   }
 }
 
-function writesOf(counts: Readonly<Record<string, number>>): number {
-  const writes = Object.entries(counts).filter(([name]) => writeOperations.has(name))
-  return sum(writes.map(([, count]) => count))
+function added(all: readonly Requests[]): Requests {
+  const total: Record<string, number> = {}
+  for (const [name, count] of all.flatMap((each) => Object.entries(each))) {
+    total[name] = (total[name] ?? 0) + count
+  }
+  return total
 }
 
-/** Lists cost as much as writes. */
+function dollarsOf(requests: Requests): number {
+  return sum(Object.entries(requests).map(([name, count]) => count * priceOf(name)))
+}
+
 function priceOf(operation: string): number {
-  if (freeOperations.has(operation)) return 0
+  if (operation.startsWith('Delete') || operation.startsWith('Abort')) return 0
   return readOperations.has(operation) ? readPrice : writePrice
 }
 

@@ -6,8 +6,10 @@ export interface Endpoint {
   readonly bucket: string
   readonly description: string
   readonly client: S3Client
-  /** How often each operation was asked for since the last `resetCounts`. */
-  readonly counts: Map<string, number>
+  /** How often each operation was asked for, but for those of `deletions`. Whoever counts clears it. */
+  readonly requests: Map<string, number>
+  /** The same of what deletes: deletions, and listings of the folder of a checkpoint, which is to be deleted. */
+  readonly deletions: Map<string, number>
   close(): Promise<void>
 }
 
@@ -39,19 +41,27 @@ function endpointOf(
     responseChecksumValidation: 'WHEN_REQUIRED',
     ...(url === undefined ? {} : { endpoint: url, forcePathStyle: true }),
   })
-  const counts = new Map<string, number>()
+  const requests = new Map<string, number>()
+  const deletions = new Map<string, number>()
+  // After the step that signs and repeats: every request that is sent.
   client.middlewareStack.add(
     (next, { commandName }) =>
-      (input) => {
+      (args) => {
         const name = (commandName ?? '').replace(/Command$/, '')
+        const counts = deletes(name, args.input) ? deletions : requests
         counts.set(name, (counts.get(name) ?? 0) + 1)
-        return next(input)
+        return next(args)
       },
-    { step: 'finalizeRequest', name: 'countRequests' },
+    { step: 'finalizeRequest', priority: 'low', name: 'countRequests' },
   )
   const close = async (): Promise<void> => {
     client.destroy()
     await stop()
   }
-  return { bucket, description, client, counts, close }
+  return { bucket, description, client, requests, deletions, close }
+}
+
+function deletes(name: string, input: object): boolean {
+  const prefix = 'Prefix' in input ? String(input.Prefix) : ''
+  return name.startsWith('Delete') || /\/chk-[0-9]+\/[^/]*$/.test(prefix)
 }

@@ -1,6 +1,7 @@
 /** What a coordinator tells about its checkpoints while a job runs. */
 import type { SnapshotType } from '../checkpoint/checkpoint-options.js'
 import type { SnapshotResult } from '../checkpoint/snapshotable.js'
+import { StateBackendError } from '../errors.js'
 
 /**
  * - `declined`: the snapshot of a task failed.
@@ -64,4 +65,12 @@ export function completedEvent(
     asyncMs: Math.max(0, ...results.map((result) => result.asyncMs)),
     durationMs,
   }
+}
+
+/**
+ * Whether a checkpoint came to nothing since its id was taken: by an attempt that did not know yet that it was overtaken. The next id is
+ * another.
+ */
+export function isIdTaken(cause: unknown): boolean {
+  return cause instanceof StateBackendError && cause.code === 'OBJECT_EXISTS'
 }

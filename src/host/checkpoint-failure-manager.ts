@@ -1,6 +1,10 @@
 /** How many checkpoints may fail in a row before the job does, and which failures count. */
 import { StateBackendError } from '../errors.js'
-import type { CheckpointAbortedEvent, CheckpointAbortReason } from './checkpoint-events.js'
+import {
+  isIdTaken,
+  type CheckpointAbortedEvent,
+  type CheckpointAbortReason,
+} from './checkpoint-events.js'
 
 /** The others are no sign that the next checkpoint will fail as well. As in Flink's `CheckpointFailureManager`. */
 const counted: ReadonlySet<CheckpointAbortReason> = new Set([
@@ -29,8 +33,7 @@ export class CheckpointFailureManager {
     const { checkpointId, snapshotType, reason, cause } = event
     if (!counted.has(reason) || snapshotType === 'savepoint') return undefined
     if (checkpointId < this.#lastCompletedId) return undefined
-    // Its id was taken, by an attempt that did not know yet that it was overtaken; the next id is another.
-    if (cause instanceof StateBackendError && cause.code === 'OBJECT_EXISTS') return undefined
+    if (isIdTaken(cause)) return undefined
     this.#failedInARow++
     if (this.#failedInARow <= this.#tolerable) return undefined
     const why = cause instanceof Error ? `${reason}: ${cause.message}` : reason

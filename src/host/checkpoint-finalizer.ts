@@ -18,7 +18,7 @@ import { throwIfAborted } from '../common/concurrency.js'
 import { SerialQueue } from '../common/serial-queue.js'
 import { StateBackendError } from '../errors.js'
 import type { CheckpointStorage } from '../storage/checkpoint-storage.js'
-import type { CheckpointEvent } from './checkpoint-events.js'
+import { isIdTaken, type CheckpointEvent } from './checkpoint-events.js'
 import type { CheckpointFailureManager } from './checkpoint-failure-manager.js'
 import type { CompletedCheckpointStore } from './completed-checkpoint-store.js'
 import type { PendingCheckpoint } from './pending-checkpoint.js'
@@ -43,6 +43,8 @@ export class CheckpointFinalizer {
   readonly #publications = new SerialQueue()
   #lastCompletionMs = -Infinity
   #fencedBy: StateBackendError | undefined
+  /** The last publication ended without hearing that no later attempt had begun. */
+  #mustLookFirst = false
 
   constructor(options: CheckpointFinalizerOptions) {
     this.#options = options
@@ -86,21 +88,35 @@ export class CheckpointFinalizer {
     }
   }
 
+  /**
+   * Publishes, and looks at the epoch afterwards (C6). Not before as well, but where a publication ended without that look: so an attempt
+   * that was overtaken takes at most one id from the later one, which goes on with the next.
+   */
   async #publishAndComplete(pending: PendingCheckpoint): Promise<void> {
-    const { storage, checkpoints, epoch } = this.#options
+    const { storage, epoch } = this.#options
+    const { signal } = pending
+    if (this.#mustLookFirst) await storage.checkEpoch(epoch, { signal })
+    this.#mustLookFirst = true
+    try {
+      await this.#write(pending)
+    } catch (error) {
+      // Perhaps by a later attempt: then this one is fenced.
+      if (isIdTaken(error)) await storage.checkEpoch(epoch, { signal })
+      throw error
+    }
+    await storage.checkEpoch(epoch, { signal })
+    this.#mustLookFirst = false
+    this.#complete(pending)
+  }
+
+  async #write(pending: PendingCheckpoint): Promise<void> {
+    const { storage, checkpoints } = this.#options
     const { signal } = pending
     const { savepointFolder } = pending.options.checkpointOptions.target
     const checkpoint = pending.toCompletedCheckpoint()
-    // Before, so that an attempt that has been overtaken does not take an id away from the later one; after, for C6.
-    await storage.checkEpoch(epoch, { signal })
-    if (savepointFolder === undefined) {
-      await checkpoints.publish(checkpoint, { signal })
-    } else {
-      const bytes = encodeCheckpointMetadata(checkpoint)
-      await storage.writeSavepointMetadata(savepointFolder, bytes, { signal })
-    }
-    await storage.checkEpoch(epoch, { signal })
-    this.#complete(pending)
+    if (savepointFolder === undefined) return checkpoints.publish(checkpoint, { signal })
+    const bytes = encodeCheckpointMetadata(checkpoint)
+    await storage.writeSavepointMetadata(savepointFolder, bytes, { signal })
   }
 
   #complete(pending: PendingCheckpoint): void {

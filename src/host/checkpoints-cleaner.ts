@@ -3,7 +3,8 @@
  * again with the next cleaning.
  *
  * Invariants
- * D1 `_metadata` goes first, then the exclusive state, then the shared: whatever exists can be read.
+ * D1 `_metadata` goes first, in a request of its own, then the state it named: whatever exists can be read. Not all in one request,
+ *    though S3 would take that: it deletes each key of a request by itself, in no order it tells, and may refuse some.
  * D2 While the `_metadata` of a checkpoint may still be there, no shared object that it names is deleted.
  * D3 (C6) Of a checkpoint that was not completed, only what this attempt wrote is deleted: its id may be another attempt's as well.
  * D4 What a pending checkpoint names and did not write itself is named by a `_metadata` in storage, so that `findOrphans` sees its need: what
@@ -31,6 +32,10 @@ export class CheckpointsCleaner {
   readonly #onWarning: (warning: StateBackendError) => void
   readonly #condemned = new Map<number, Condemnation>()
   readonly #condemnedSnapshots = new Set<SnapshotLocation>()
+  /** By id: all that tasks brought for a checkpoint of this attempt alone. Of others a listing tells. */
+  readonly #exclusive = new Map<number, Set<string>>()
+  /** Exclusive state of checkpoints whose `_metadata` is gone. */
+  readonly #unnamed = new Set<string>()
   readonly #queue = new SerialQueue()
 
   constructor(options: {
@@ -41,6 +46,13 @@ export class CheckpointsCleaner {
     this.#storage = options.storage
     this.#registry = options.registry
     this.#onWarning = options.onWarning
+  }
+
+  /** To be called with every acknowledgement of a checkpoint. */
+  registerExclusive(checkpointId: number, locations: readonly string[]): void {
+    const known = this.#exclusive.get(checkpointId) ?? new Set()
+    for (const location of locations) known.add(location)
+    this.#exclusive.set(checkpointId, known)
   }
 
   /** `checkpointId` is to go; the first reason counts. Nothing happens before `clean`. */
@@ -57,6 +69,7 @@ export class CheckpointsCleaner {
     return (
       this.#condemned.size > 0 ||
       this.#condemnedSnapshots.size > 0 ||
+      this.#unnamed.size > 0 ||
       this.#registry.unused(lowestNeededId).length > 0
     )
   }
@@ -100,7 +113,7 @@ export class CheckpointsCleaner {
     return this.#queue.push(async () => {
       await this.#discardCondemned(epoch, needs)
       await this.#disposeSnapshots()
-      await this.#deleteUnused(Math.min(needs.lowestNeededId(), ...this.#condemned.keys()))
+      await this.#deleteUnneeded(Math.min(needs.lowestNeededId(), ...this.#condemned.keys()))
     })
   }
 
@@ -116,8 +129,7 @@ export class CheckpointsCleaner {
     for (const checkpointId of ids.slice(0, DISCARDS_PER_CLEANING_MAX)) {
       const why = this.#condemned.get(checkpointId)
       try {
-        if (why === 'aborted') await this.#storage.discardUnpublished(checkpointId, epoch)
-        else await this.#storage.discardCheckpoint(checkpointId)
+        await this.#discard(checkpointId, why, epoch)
       } catch (cause) {
         this.#warn(`Checkpoint ${checkpointId} is ${why} and could not be deleted`, cause, {
           checkpointId,
@@ -125,8 +137,18 @@ export class CheckpointsCleaner {
         continue
       }
       this.#condemned.delete(checkpointId)
+      this.#exclusive.delete(checkpointId)
       if (why !== 'subsumed') this.#registry.checkpointAborted(checkpointId)
     }
+  }
+
+  /** Of what was completed here every name is known, so that nothing need be listed. */
+  async #discard(id: number, why: Condemnation | undefined, epoch: number): Promise<void> {
+    const exclusive = this.#exclusive.get(id)
+    if (why === 'aborted') return this.#storage.discardUnpublished(id, epoch)
+    if (why !== 'subsumed' || exclusive === undefined) return this.#storage.discardCheckpoint(id)
+    await this.#storage.deleteMetadata(id)
+    for (const location of exclusive) this.#unnamed.add(location)
   }
 
   /** The answer to a publication that was taken for failed may have been lost: then its `_metadata` is there. */
@@ -151,17 +173,18 @@ export class CheckpointsCleaner {
     }
   }
 
-  async #deleteUnused(lowestNeededId: number): Promise<void> {
-    const locations = this.#registry.unused(lowestNeededId)
-    if (locations.length === 0) return
+  async #deleteUnneeded(lowestNeededId: number): Promise<void> {
+    const shared = this.#registry.unused(lowestNeededId)
+    const exclusive = [...this.#unnamed]
+    const objects = shared.length + exclusive.length
+    if (objects === 0) return
     try {
-      await this.#storage.deleteShared(locations)
-      this.#registry.forget(locations)
+      await this.#storage.deleteState([...exclusive, ...shared])
+      this.#registry.forget(shared)
+      for (const location of exclusive) this.#unnamed.delete(location)
     } catch (cause) {
-      const objects = locations.length
-      this.#warn(`${objects} shared objects are unused and could not be deleted`, cause, {
-        objects,
-      })
+      const what = `${objects} objects that no checkpoint needs could not be deleted`
+      this.#warn(what, cause, { objects })
     }
   }
 

@@ -150,7 +150,9 @@ export class CompletedCheckpointStore {
     checkpointId: number,
     handle: IncrementalRemoteKeyedStateHandle | null | undefined,
   ): void {
-    this.#registry.register(handle?.objects().shared ?? [], checkpointId)
+    const { shared, exclusive } = handle?.objects() ?? { shared: [], exclusive: [] }
+    this.#registry.register(shared, checkpointId)
+    this.#cleaner.registerExclusive(checkpointId, exclusive)
   }
 
   /** C3: to be called when everything that `checkpoint` names is durable. */

@@ -22,7 +22,7 @@ import {
   type CheckpointTask,
   type SavepointOptions,
 } from './checkpoint-coordinator.js'
-import type { CheckpointEvent } from './checkpoint-events.js'
+import { isIdTaken, type CheckpointEvent } from './checkpoint-events.js'
 import type { RestoredCheckpoint } from './checkpoint-selection.js'
 import { InterruptibleReader } from './interruptible-reader.js'
 import type {
@@ -38,6 +38,8 @@ import { SubtaskRouter } from './subtask-router.js'
 
 /** Backends restored at a time. */
 const RESTORES_MAX = 4
+/** Ids tried for the last checkpoint: each attempt that this one has overtaken may take one. */
+const FINAL_IDS_MAX = 8
 
 interface Subtask<K, O> extends LocalSubtask<K, O> {
   readonly backend: CheckpointableKeyedStateBackend<K>
@@ -301,8 +303,7 @@ export class LocalStreamRun<R, K, O extends StreamOperator<R>> {
     await this.#coordinator.idle()
     this.#throwIfStopped()
     if (this.#plan.checkpoints?.atEnd === false || this.#ended) return
-    const event = await this.#barrier({ final: true })
-    this.#throwIfStopped()
+    const event = await this.#finalCheckpoint()
     if (event.status === 'completed') return
     throw new StateBackendError(
       'CHECKPOINT_FAILED',
@@ -310,6 +311,15 @@ export class LocalStreamRun<R, K, O extends StreamOperator<R>> {
         'again: it continues from the last completed one.',
       { cause: event.cause, details: { checkpointId: event.checkpointId, reason: event.reason } },
     )
+  }
+
+  async #finalCheckpoint(): Promise<CheckpointEvent> {
+    for (let ids = 1; ; ids++) {
+      const event = await this.#barrier({ final: true })
+      this.#throwIfStopped()
+      const again = event.status === 'aborted' && isIdTaken(event.cause) && ids < FINAL_IDS_MAX
+      if (!again) return event
+    }
   }
 
   #stopAborted(): void {

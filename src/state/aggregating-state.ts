@@ -1,4 +1,5 @@
-import { TOMBSTONE, type Element } from '../store/cell.js'
+import { TOMBSTONE } from '../store/cell.js'
+import type { Element } from '../store/element.js'
 import type { ElementCodec } from './element-codec.js'
 import type { AggregatingState, ReducingState } from './state.js'
 import type { AggregateFunction, ReduceFunction } from './state-descriptor.js'

@@ -14,21 +14,19 @@
 import type { Buffer } from 'node:buffer'
 import { ByteReader, ByteReaderError, ByteWriter } from '../common/bytes.js'
 import { StateBackendError } from '../errors.js'
-import type { KeyIdentity, KeySerializer } from '../record/key-serializer.js'
+import type { KeySerializer } from '../record/key-serializer.js'
 import type { CellCodec, SubkeyCodec } from '../store/cell-codec.js'
 import {
   CONTAINER_BYTES,
   LIST_SLOT_BYTES,
-  MAP_ENTRY_BYTES,
   PackedList,
-  PackedMap,
   Spilled,
-  elementBytes,
   type Cell,
-  type Element,
   type SpilledEntry,
   type Tombstone,
 } from '../store/cell.js'
+import { elementBytes, type Element } from '../store/element.js'
+import { PackedMap } from '../store/packed-map.js'
 import type { ElementCodec } from './element-codec.js'
 
 const PACKED_TAG = 0
@@ -186,10 +184,11 @@ export class MapCellCodec<UK, UV> extends ContainerCodec<UV> {
   }
 
   protected override encodePacked(cell: LiveCell, out: ByteWriter): void {
-    const { entries } = cell as PackedMap
-    out.writeVarint(entries.size)
-    for (const [userKey, element] of entries) {
+    const map = cell as PackedMap
+    out.writeVarint(map.size)
+    for (const userKey of map.keys()) {
       this.subkeys.write(userKey, out)
+      const element = map.get(userKey) as Element
       if (element === null) {
         out.writeVarint(0)
       } else {
@@ -203,16 +202,14 @@ export class MapCellCodec<UK, UV> extends ContainerCodec<UV> {
 
   protected override decodePacked(from: ByteReader): PackedMap {
     const count = from.readVarint()
-    const entries = new Map<KeyIdentity, Element>()
-    let bytes = CONTAINER_BYTES
+    const map = new PackedMap()
     for (let i = 0; i < count; i++) {
       const userKey = this.subkeys.read(from)
       const length = from.readVarint()
       const element = length === 0 ? null : this.elements.read(from.readBytes(length - 1))
-      entries.set(userKey, element)
-      bytes += MAP_ENTRY_BYTES + elementBytes(userKey) + elementBytes(element)
+      map.set(userKey, element)
     }
-    return new PackedMap(entries, bytes)
+    return map
   }
 
   override encodeEntry(entry: SpilledEntry, out: ByteWriter): void {

@@ -8,7 +8,7 @@ import { Buffer } from 'node:buffer'
 import type { ByteWriter } from '../common/bytes.js'
 import { readMsgpackNumber, writeMsgpackNumber } from '../record/msgpack-number.js'
 import { MsgpackSerializer, type TypeSerializer } from '../record/type-serializer.js'
-import { Encoded, Held, elementBytes, flattened, type Element } from '../store/cell.js'
+import { Encoded, Held, elementBytes, flattened, type Element } from '../store/element.js'
 
 /** First bytes that msgpackr gives to numbers, strings and booleans; records and extensions stay encoded. */
 function isMsgpackPrimitive(firstByte: number | undefined): boolean {

@@ -3,19 +3,16 @@ import type { KeyIdentity } from '../record/key-serializer.js'
 import {
   CONTAINER_BYTES,
   LIST_SLOT_BYTES,
-  MAP_ENTRY_BYTES,
   PackedList,
   Spilled,
   TOMBSTONE,
-  elementBytes,
   listBytes,
-  type Cell,
-  type Element,
 } from '../store/cell.js'
+import { MAP_ENTRY_BYTES, elementBytes, type Element } from '../store/element.js'
 import type { ElementCodec } from './element-codec.js'
 import { PACKED_BYTES_MAX, PACKED_ENTRIES_MAX } from './spilling.js'
 import type { ListState } from './state.js'
-import { requireValue, type StateRuntime } from './state-runtime.js'
+import { replaceCell, requireValue, type StateRuntime } from './state-runtime.js'
 
 const ADD_NULL = 'You cannot add null to a ListState.'
 
@@ -63,12 +60,13 @@ export class KeyedListState<T> implements ListState<T> {
     if (elements.length === 0) return this.clear()
     const identity = this.#runtime.context.current()
     const { keyGroupOffset } = this.#runtime.context
-    this.#replace(keyGroupOffset, identity, this.#packOrSpill(elements))
+    const cell = this.#packOrSpill(elements)
+    replaceCell(this.#runtime, keyGroupOffset, identity, cell)
   }
 
   clear(): void {
     const identity = this.#runtime.context.current()
-    this.#replace(this.#runtime.context.keyGroupOffset, identity, TOMBSTONE)
+    replaceCell(this.#runtime, this.#runtime.context.keyGroupOffset, identity, TOMBSTONE)
   }
 
   #decoded(elements: readonly Element[]): T[] {
@@ -76,21 +74,12 @@ export class KeyedListState<T> implements ListState<T> {
   }
 
   #encoded(values: readonly T[], whenNull: string): Element[] {
-    const elements: Element[] = []
-    // Unlike `map`, this visits holes.
-    for (const value of requireValue(values, whenNull)) {
-      elements.push(this.#elements.toElement(requireValue(value, ADD_NULL)))
+    // A copy, encoded in place: of numbers one copy of memory, whatever their count. Unlike `map`, this visits holes.
+    const elements: unknown[] = [...requireValue(values, whenNull)]
+    for (let i = 0; i < elements.length; i++) {
+      elements[i] = this.#elements.toElement(requireValue(elements[i], ADD_NULL) as T)
     }
-    return elements
-  }
-
-  #replace(keyGroupOffset: number, identity: KeyIdentity, cell: Cell): void {
-    const { table } = this.#runtime
-    const replaced = table.find(keyGroupOffset, identity)
-    table.put(keyGroupOffset, identity, cell)
-    if (replaced instanceof Spilled) {
-      this.#runtime.sweep(table, keyGroupOffset, identity, replaced.epoch)
-    }
+    return elements as Element[]
   }
 
   #append(added: readonly Element[]): void {
@@ -107,7 +96,7 @@ export class KeyedListState<T> implements ListState<T> {
       return
     }
     const grown = bytes - cell.bytes
-    cell.elements.push(...added)
+    for (let i = 0; i < added.length; i++) cell.elements.push(added[i] as Element)
     cell.bytes = bytes
     table.grew(grown)
   }

@@ -1,22 +1,20 @@
 import type { KeyIdentity, KeySerializer } from '../record/key-serializer.js'
 import {
   CONTAINER_BYTES,
-  MAP_ENTRY_BYTES,
-  PackedMap,
   Spilled,
   TOMBSTONE,
-  elementBytes,
-  flattened,
   spilledEntryBytes,
+  spilledMappingBytes,
   type Cell,
-  type Element,
   type Tombstone,
 } from '../store/cell.js'
+import { MAP_ENTRY_BYTES, elementBytes, flattened, type Element } from '../store/element.js'
+import { PackedMap } from '../store/packed-map.js'
 import type { ElementCodec } from './element-codec.js'
-import { scanSpilled } from './map-scan.js'
+import { MapScan } from './packed-scan.js'
 import { PACKED_BYTES_MAX, PACKED_ENTRIES_MAX } from './spilling.js'
 import type { MapState } from './state.js'
-import { requireValue, type StateRuntime } from './state-runtime.js'
+import { replaceCell, requireValue, type StateRuntime } from './state-runtime.js'
 
 /**
  * A map is one packed cell while small. Beyond the limit it spills: a header, and one entry per user key under the header's epoch.
@@ -65,8 +63,8 @@ export class KeyedMapState<UK, UV> implements MapState<UK, UV> {
     const cell = table.find(context.keyGroupOffset, identity)
     if (cell === TOMBSTONE) return
     if (cell instanceof PackedMap) {
-      if (!cell.entries.has(userIdentity)) return
-      if (cell.entries.size === 1) return table.put(context.keyGroupOffset, identity, TOMBSTONE)
+      if (!cell.has(userIdentity)) return
+      if (cell.size === 1) return table.put(context.keyGroupOffset, identity, TOMBSTONE)
     }
     this.#beginWrite()
     this.#write(userIdentity, TOMBSTONE)
@@ -74,12 +72,8 @@ export class KeyedMapState<UK, UV> implements MapState<UK, UV> {
 
   clear(): void {
     const identity = this.#runtime.context.current()
-    const { table, context } = this.#runtime
-    const replaced = table.find(context.keyGroupOffset, identity)
-    table.put(context.keyGroupOffset, identity, TOMBSTONE)
-    if (replaced instanceof Spilled) {
-      this.#runtime.sweep(table, context.keyGroupOffset, identity, replaced.epoch)
-    }
+    const { context } = this.#runtime
+    replaceCell(this.#runtime, context.keyGroupOffset, identity, TOMBSTONE)
   }
 
   entries(): AsyncIterable<[UK, UV]> {
@@ -98,6 +92,10 @@ export class KeyedMapState<UK, UV> implements MapState<UK, UV> {
   }
 
   async isEmpty(): Promise<boolean> {
+    const { context, table } = this.#runtime
+    const cell = table.find(context.keyGroupOffset, context.current())
+    if (cell === TOMBSTONE) return true
+    if (cell instanceof PackedMap) return cell.size === 0
     for await (const _ of this.keys()) return false
     return true
   }
@@ -111,7 +109,7 @@ export class KeyedMapState<UK, UV> implements MapState<UK, UV> {
     const { table, context } = this.#runtime
     const userIdentity = this.#userKeys.identityOf(userKey)
     const cell = table.find(context.keyGroupOffset, identity)
-    if (cell instanceof PackedMap) return cell.entries.get(userIdentity)
+    if (cell instanceof PackedMap) return cell.get(userIdentity)
     if (!(cell instanceof Spilled)) return undefined
     const entry = table.findEntry(context.keyGroupOffset, identity, cell, userIdentity)
     return entry === TOMBSTONE ? undefined : (entry as Element)
@@ -137,8 +135,11 @@ export class KeyedMapState<UK, UV> implements MapState<UK, UV> {
       cell.bytes += grown
       table.grew(grown)
     } else {
-      table.grew(writePacked(cell, userKey, element))
-      if (cell.entries.size > PACKED_ENTRIES_MAX || cell.bytes > PACKED_BYTES_MAX) this.#spill(cell)
+      const before = cell.bytes
+      if (element === TOMBSTONE) cell.delete(userKey)
+      else cell.set(userKey, element)
+      table.grew(cell.bytes - before)
+      if (cell.size > PACKED_ENTRIES_MAX || cell.bytes > PACKED_BYTES_MAX) this.#spill(cell)
     }
   }
 
@@ -156,61 +157,27 @@ export class KeyedMapState<UK, UV> implements MapState<UK, UV> {
   #spill(cell: PackedMap): void {
     const { table, context } = this.#runtime
     // Entries of its own: a suspended scan may still read the packed ones, among which there are no tombstones.
-    const entries = new Map<KeyIdentity, Element | Tombstone>(cell.entries)
-    const spilled = new Spilled(this.#runtime.nextEpoch(), 0, entries, cell.bytes)
+    const entries = new Map<KeyIdentity, Element | Tombstone>()
+    let bytes = CONTAINER_BYTES
+    for (const userKey of cell.keys()) {
+      const element = cell.get(userKey) as Element
+      entries.set(userKey, element)
+      bytes += spilledMappingBytes(userKey, element)
+    }
+    const spilled = new Spilled(this.#runtime.nextEpoch(), 0, entries, bytes)
     table.set(context.keyGroupOffset, context.current(), spilled)
   }
 
   #scan<R>(result: (userKey: KeyIdentity, element: Element) => R): AsyncIterable<R> {
-    const identity = this.#runtime.context.current()
-    const { keyGroupOffset } = this.#runtime.context
     const runtime = this.#runtime
-    const userKeys = this.#userKeys
-    return (async function* () {
-      const finished = runtime.scanStarted()
-      try {
-        const cell = runtime.table.find(keyGroupOffset, identity)
-        if (cell instanceof PackedMap) {
-          const packed = cell.entries
-          for (const userKey of userKeys.sort([...packed.keys()])) {
-            runtime.context.checkUsable()
-            const element = packed.get(userKey)
-            if (element !== undefined) yield result(userKey, element)
-          }
-        } else if (cell instanceof Spilled) {
-          for await (const [userKey, element] of scanSpilled(
-            runtime,
-            keyGroupOffset,
-            identity,
-            cell,
-          )) {
-            yield result(userKey, element as Element)
-          }
-        }
-      } finally {
-        finished()
-      }
-    })()
+    const identity = runtime.context.current()
+    const { keyGroupOffset } = runtime.context
+    return new MapScan({ runtime, keyGroupOffset, identity, userKeys: this.#userKeys, result })
   }
 }
 
 function ownCopy(below: Cell): PackedMap | Spilled {
-  if (below instanceof PackedMap) return new PackedMap(new Map(below.entries), below.bytes)
+  if (below instanceof PackedMap) return below.copy()
   if (below instanceof Spilled) return new Spilled(below.epoch, 0, new Map(), CONTAINER_BYTES)
-  return new PackedMap(new Map(), CONTAINER_BYTES)
-}
-
-/** Returns by how much the cell grew, in bytes. */
-function writePacked(cell: PackedMap, userKey: KeyIdentity, element: Element | Tombstone): number {
-  const before = cell.bytes
-  const replaced = cell.entries.get(userKey)
-  const entryBytes = MAP_ENTRY_BYTES + elementBytes(userKey)
-  if (replaced !== undefined) cell.bytes -= entryBytes + elementBytes(replaced)
-  if (element === TOMBSTONE) {
-    cell.entries.delete(userKey)
-  } else {
-    cell.entries.set(replaced === undefined ? flattened(userKey) : userKey, element)
-    cell.bytes += entryBytes + elementBytes(element)
-  }
-  return cell.bytes - before
+  return new PackedMap()
 }

@@ -9,17 +9,15 @@ import type { KeyIdentity } from '../record/key-serializer.js'
 import type { CellCodec, SubkeyCodec } from '../store/cell-codec.js'
 import { SPILLED_TAG, decodeSpilledHeader, encodeSpilledHeader } from './cell-codecs.js'
 import {
-  Encoded,
   Spilled,
   TOMBSTONE,
   spilledEntryBytes,
-  MAP_ENTRY_BYTES,
   CONTAINER_BYTES,
-  elementBytes,
   type Cell,
   type SpilledEntry,
   type Tombstone,
 } from '../store/cell.js'
+import { Encoded, MAP_ENTRY_BYTES, elementBytes } from '../store/element.js'
 import type { StateTable } from '../store/state-table.js'
 
 function byCodeUnits(a: KeyIdentity, b: KeyIdentity): number {

@@ -207,14 +207,21 @@ export class CheckpointStorage extends CheckpointStateReader {
   }
 
   /**
-   * Deletes a checkpoint and its exclusive state; absent is fine, and so is a repetition after a
-   * failure. Shared state stays. When this stops half-way, the checkpoint is gone and some
+   * Takes the publication back: from then on the checkpoint does not exist (C3). What it named stays, and is for `deleteState`; absent is
+   * fine.
+   */
+  async deleteMetadata(checkpointId: number, options: ObjectStoreOptions = {}): Promise<void> {
+    await this.objectStore.delete([this.#folderOf(checkpointId) + METADATA_NAME], options)
+  }
+
+  /**
+   * Deletes a checkpoint and all that is found in its folder; absent is fine, and so is a repetition
+   * after a failure. Shared state stays. When this stops half-way, the checkpoint is gone and some
    * exclusive state is left over (C3).
    */
   async discardCheckpoint(checkpointId: number, options: ObjectStoreOptions = {}): Promise<void> {
-    const folder = this.#folderOf(checkpointId)
-    await this.objectStore.delete([folder + METADATA_NAME], options)
-    await this.#deleteAll(folder, options)
+    await this.deleteMetadata(checkpointId, options)
+    await this.#deleteAll(this.#folderOf(checkpointId), options)
   }
 
   /** Deletes what the attempt with `epoch` wrote for a checkpoint that was not published; absent is fine. */
@@ -238,15 +245,14 @@ export class CheckpointStorage extends CheckpointStateReader {
   }
 
   /**
-   * Deletes shared state that no checkpoint needs any more; absent is fine. For the registry alone
+   * Deletes shared and exclusive state that no `_metadata` in storage needs any more; absent is fine. For who has all of it registered
    * (C4).
    */
-  async deleteShared(
-    locations: readonly string[],
-    options: ObjectStoreOptions = {},
-  ): Promise<void> {
+  async deleteState(locations: readonly string[], options: ObjectStoreOptions = {}): Promise<void> {
     for (const location of locations) {
-      assert(/^shared\/[^/]+$/.test(location), 'only shared state is deleted as such', { location })
+      const [, name] = /^(?:shared|chk-[1-9][0-9]*)\/([^/]+)$/.exec(location) ?? []
+      const isState = name !== undefined && name !== METADATA_NAME
+      assert(isState, 'state alone is deleted as such', { location })
     }
     await this.deleteObjects(locations, options)
   }

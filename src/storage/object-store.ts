@@ -71,7 +71,9 @@ export interface ObjectStore {
 
   readonly supports: {
     /**
-     * Whether `putIfAbsent` keeps O4. A store that cannot must refuse the call, never overwrite.
+     * Whether `putIfAbsent` is known to keep O4. Where not, it refuses every call; or it leaves what
+     * is there as it is and fails to tell two calls at once apart, which may both resolve to true,
+     * and the bytes of one of them stay.
      */
     readonly conditionalPut: boolean
   }
@@ -83,8 +85,8 @@ export interface ObjectStore {
   put(key: string, body: ObjectBody, options?: ObjectStoreOptions): Promise<void>
 
   /**
-   * Stores `bytes` under `key` if nothing is there. True: created. False: something is there
-   * already, and was left as it is. `bytes` must not change until the promise settles.
+   * Stores `bytes` under `key` if nothing is there; see `supports.conditionalPut`. True: created.
+   * False: something is there already, and was left as it is. `bytes` must not change until the promise settles.
    */
   putIfAbsent(key: string, bytes: Uint8Array, options?: ObjectStoreOptions): Promise<boolean>
 

@@ -16,17 +16,15 @@ import type { KeyIdentity, KeySerializer } from '../record/key-serializer.js'
 import type { CellCodec } from './cell-codec.js'
 import {
   CONTAINER_BYTES,
-  MAP_ENTRY_BYTES,
   Spilled,
   TOMBSTONE,
   cellBytes,
-  elementBytes,
-  flattened,
   spilledMappingBytes,
   type Cell,
   type SpilledEntry,
   type Tombstone,
 } from './cell.js'
+import { MAP_ENTRY_BYTES, elementBytes, flattened } from './element.js'
 
 /** One layer: by key group, counted from the first of the backend's range. A key group without cells has no map. */
 export type Buckets = (Map<KeyIdentity, Cell> | undefined)[]
@@ -38,6 +36,8 @@ export interface StateTableOwner {
   readonly numberOfKeyGroups: number
   /** Whether the layers are all there is: what they do not know is absent. */
   readonly resident: boolean
+  /** Whether the store held nothing when the owner was made. */
+  readonly storeWasEmpty: boolean
   /**
    * Called once at the start of every write operation, before anything changes: throws `WRITE_BUFFER_FULL` or why the backend cannot
    * be used, and freezes an active layer that is full. Until the operation returns nothing else freezes it.
@@ -61,6 +61,11 @@ export class StateTable {
   readonly name: string
   /** Replaced once by `adoptCodec`, when a restored state is registered. */
   codec: CellCodec
+  /**
+   * Whether the store may hold anything of this state: false while what the layers do not know is absent, so that a new key costs no read.
+   * Wrong would be lost state: it is true from the start after a restore, and from the first freeze of a layer of this table on.
+   */
+  mayBeStored: boolean
   active: Buckets = []
   /** Newest first. */
   frozen: readonly Buckets[] = []
@@ -76,6 +81,17 @@ export class StateTable {
     this.name = name
     this.codec = codec
     this.#owner = owner
+    this.mayBeStored = !owner.resident && !owner.storeWasEmpty
+  }
+
+  /** Makes the active layer the newest frozen one, on its way to the store. `undefined` when it has nothing. */
+  freeze(): Buckets | undefined {
+    if (this.active.length === 0) return undefined
+    const layer = this.active
+    this.frozen = [layer, ...this.frozen]
+    this.active = []
+    this.mayBeStored = !this.#owner.resident
+    return layer
   }
 
   /** The newest cell of a key, read through to the store when no layer knows it. The caller must not change it (see `put`). */
@@ -218,7 +234,7 @@ export class StateTable {
   ): SpilledEntry | Tombstone {
     const known = this.findEntryInMemory(keyGroupOffset, identity, header.epoch, subkey)
     if (known !== undefined) return known
-    if (this.#owner.resident) return TOMBSTONE
+    if (!this.mayBeStored) return TOMBSTONE
     const bytes = this.#owner.load(this.#entryKey(keyGroupOffset, identity, header.epoch, subkey))
     const entry = bytes === undefined ? TOMBSTONE : this.codec.decodeEntry(bytes)
     // A suspended scan may hold the header of a cell that was cleared since, and must not bring it back.
@@ -307,7 +323,7 @@ export class StateTable {
   }
 
   #readThrough(keyGroupOffset: number, identity: KeyIdentity): Cell {
-    if (this.#owner.resident) return TOMBSTONE
+    if (!this.mayBeStored) return TOMBSTONE
     const bytes = this.#owner.load(this.cellKey(keyGroupOffset, identity))
     const cell = bytes === undefined ? TOMBSTONE : this.codec.decode(bytes)
     this.cache(keyGroupOffset, identity, cell)

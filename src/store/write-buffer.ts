@@ -16,7 +16,8 @@ import { StateBackendError } from '../errors.js'
 import type { KeyGroupRange } from '../record/key-group-range.js'
 import type { KeyIdentity, KeySerializer } from '../record/key-serializer.js'
 import type { CellCodec } from './cell-codec.js'
-import { MAP_ENTRY_BYTES, Spilled, TOMBSTONE, cellBytes, elementBytes, type Cell } from './cell.js'
+import { Spilled, TOMBSTONE, cellBytes, type Cell } from './cell.js'
+import { MAP_ENTRY_BYTES, elementBytes } from './element.js'
 import type { MemoryShare } from './memory-budget.js'
 import { StateTable, type Buckets, type StateTableOwner } from './state-table.js'
 
@@ -49,6 +50,8 @@ export interface WriteBufferOptions {
   readonly checkOpen: () => void
   /** The cache is the store: never evicted, and what it does not know is absent. For the in-memory backend. */
   readonly resident?: boolean
+  /** The store holds nothing yet: what no generation held is absent without a look. Only where nothing was restored. Default false. */
+  readonly storeIsEmpty?: boolean
 }
 
 export class WriteBuffer implements StateTableOwner {
@@ -56,6 +59,7 @@ export class WriteBuffer implements StateTableOwner {
   readonly startKeyGroup: number
   readonly numberOfKeyGroups: number
   readonly resident: boolean
+  readonly storeWasEmpty: boolean
   readonly #options: WriteBufferOptions
   readonly #tables = new Map<number, StateTable>()
   readonly #frozen: Generation[] = []
@@ -74,6 +78,7 @@ export class WriteBuffer implements StateTableOwner {
     this.startKeyGroup = options.keyGroupRange.startKeyGroup
     this.numberOfKeyGroups = options.keyGroupRange.numberOfKeyGroups
     this.resident = options.resident ?? false
+    this.storeWasEmpty = options.storeIsEmpty ?? false
     this.#generationBytesMax = options.memory.writeBufferBytes * GENERATION_FRACTION
     this.#drainBytes = options.memory.writeBufferBytes * DRAIN_FRACTION
   }
@@ -163,10 +168,8 @@ export class WriteBuffer implements StateTableOwner {
   freeze(): Generation | undefined {
     const layers = new Map<StateTable, Buckets>()
     for (const table of this.#tables.values()) {
-      if (table.active.length === 0) continue
-      layers.set(table, table.active)
-      table.frozen = [table.active, ...table.frozen]
-      table.active = []
+      const layer = table.freeze()
+      if (layer !== undefined) layers.set(table, layer)
     }
     if (layers.size === 0 && this.#raw.size === 0) return undefined
     const generation: Generation = {

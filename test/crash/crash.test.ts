@@ -1,147 +1,22 @@
-/**
- * A job that is killed with SIGKILL at a random moment, again and again, at changing parallelism: every time the newest checkpoint holds
- * exactly the effects of the records before its position, nothing that was told to be completed is lost, and every object in storage is
- * explained.
- *
- * `CRASH_ROUNDS` is the number of kills, all together; `TEST_SEED` repeats parallelisms and moments, as far as a moment can be repeated.
- */
-import { fork } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdirSync, readdirSync } from 'node:fs'
+/** A job with its checkpoints in a directory, killed again and again. `CRASH_ROUNDS` is the number of kills, all together. */
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import { stateHandlesOf } from '../../src/checkpoint/completed-checkpoint.js'
-import { storedCheckpoints } from '../../src/host/checkpoint-selection.js'
-import { readProgress } from '../../src/host/source-progress.js'
-import { computeKeyGroupRangeForOperatorIndex } from '../../src/record/key-group-range-assignment.js'
-import { numberKey } from '../../src/record/key-serializer.js'
-import { deleteOrphans, findOrphans } from '../../src/restore/orphans.js'
-import { verifyCheckpoint } from '../../src/restore/verify-checkpoint.js'
-import type { CheckpointStorage } from '../../src/storage/checkpoint-storage.js'
-import { namedObjects } from '../host/stored-objects.js'
-import { SeededRandom, seedOfRun } from '../support/random.js'
 import { temporaryDirectory } from '../support/state-task.js'
-import { Effects, EffectsModel, MAX_PARALLELISM } from './effects.js'
-import {
-  crashBackend,
-  crashStorage,
-  type JobProcessMessage,
-  type JobProcessOptions,
-} from './job-process.js'
+import { killAgainAndAgain } from './killed-job.js'
 
-const ROUNDS = Number(process.env['CRASH_ROUNDS'] ?? 100)
-/** A process dies up to so many milliseconds after it began to restore or completed one of its first checkpoints; some die earlier. */
-const LAST_BREATH_MS = 40
-const EARLY_DEATH_MS = 900
-const CHECKPOINTS_MAX = 8
-const OPERATOR_ID = 'operator'
-
-const jobProcess = fileURLToPath(new URL('./job-process.ts', import.meta.url))
-
-/** Runs the process and kills it; resolves to the highest checkpoint that it said was completed. */
-async function runAndKill(options: JobProcessOptions, random: SeededRandom): Promise<number> {
-  const child = fork(jobProcess, [JSON.stringify(options)], { execArgv: ['--import', 'tsx'] })
-  const ended = once(child, 'exit')
-  let completed = 0
-  let messagesToCome = random.below(CHECKPOINTS_MAX + 1)
-  const lastMessage = new Promise<void>((resolve) => {
-    child.on('message', ({ completedCheckpointId }: JobProcessMessage) => {
-      completed = Math.max(completed, completedCheckpointId ?? 0)
-      if (messagesToCome-- === 0) resolve()
-    })
-  })
-  if (random.chance(0.15)) await sleep(random.below(EARLY_DEATH_MS))
-  else await Promise.race([lastMessage, ended]).then(() => sleep(random.next() * LAST_BREATH_MS))
-  child.kill('SIGKILL')
-  const [, signal] = (await ended) as [number | null, NodeJS.Signals | null]
-  expect(signal, 'the process ends by the kill alone').toBe('SIGKILL')
-  return completed
-}
-
-/** The newest checkpoint, restored at `parallelism`, holds what the model holds at its position. Returns its id. */
-async function checkNewest(
-  storage: CheckpointStorage,
-  model: EffectsModel,
-  options: JobProcessOptions,
-): Promise<number> {
-  const newest = (await storedCheckpoints(storage, {})).at(-1)
-  if (newest === undefined) return 0
-  if ('error' in newest.read) throw newest.read.error
-  const { checkpoint } = newest.read
-  expect(await verifyCheckpoint(storage, checkpoint)).toMatchObject({ problems: [] })
-  const identity = { operatorId: OPERATOR_ID, maxParallelism: MAX_PARALLELISM }
-  model.advanceTo(readProgress(checkpoint, identity).recordsInState)
-  const contents = new Map<number, unknown>()
-  for (let index = 0; index < options.parallelism; index++) {
-    const backend = await crashBackend(options).createKeyedStateBackend({
-      ...identity,
-      keySerializer: numberKey,
-      keyGroupRange: computeKeyGroupRangeForOperatorIndex(
-        MAX_PARALLELISM,
-        options.parallelism,
-        index,
-      ),
-      stateHandles: stateHandlesOf(checkpoint, OPERATOR_ID),
-      checkpointStorage: storage,
-    })
-    for (const [key, content] of await new Effects(backend).contents()) contents.set(key, content)
-    await backend.close()
-  }
-  const expected = model.contents()
-  expect(contents.size).toBe(expected.size)
-  for (const [key, content] of expected) expect(contents.get(key), `key ${key}`).toEqual(content)
-  return checkpoint.checkpointId
-}
-
-/** Whatever the dead process left is found, and removing it leaves what checkpoints name. */
-async function checkObjects(storage: CheckpointStorage, directory: string): Promise<void> {
-  const report = await findOrphans(storage, { minAgeMs: 0 })
-  const unexplained = report.objects.filter((object) => object.class === 'pending')
-  expect(unexplained, 'every object is live or an orphan').toEqual([])
-  await deleteOrphans(storage, report)
-  const files = readdirSync(directory, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name).slice(directory.length + 1))
-  const epochs = files.filter((name) => name.startsWith('job/epochs/'))
-  expect(epochs.length).toBeLessThanOrEqual(1)
-  expect(files.filter((name) => !epochs.includes(name)).sort()).toEqual(await namedObjects(storage))
-}
+const ROUNDS = Number(process.env['CRASH_ROUNDS'] ?? 100) / 2
 
 describe.each(['leveldb', 'hashmap'] as const)('a killed process, %s', (kind) => {
   it(
     'comes back with exactly the state of its last completed checkpoint, and leaves nothing unexplained',
-    { timeout: 60_000 + ROUNDS * 10_000 },
+    { timeout: 60_000 + ROUNDS * 20_000 },
     async () => {
-      const directory = temporaryDirectory()
-      const storagePath = join(directory, 'storage')
+      const storage = join(temporaryDirectory(), 'storage')
       // Else there is none to look into when the first process dies before it writes anything.
-      mkdirSync(storagePath)
-      const storage = crashStorage(storagePath)
-      const random = new SeededRandom(seedOfRun())
-      const model = new EffectsModel()
-      let newestId = 0
-      for (let round = 0; round < ROUNDS / 2; round++) {
-        const parallelism = 1 + random.below(4)
-        const work = join(directory, 'work')
-        const completed = await runAndKill(
-          { kind, storage: storagePath, work, parallelism },
-          random,
-        )
-        const found = await checkNewest(storage, model, {
-          kind: random.chance(0.5) ? 'leveldb' : 'hashmap',
-          storage: storagePath,
-          work: join(directory, `check-${round}`),
-          parallelism: 1 + random.below(4),
-        })
-        expect(found, 'what was said to be completed is not lost').toBeGreaterThanOrEqual(
-          Math.max(completed, newestId),
-        )
-        newestId = found
-        await checkObjects(storage, storagePath)
-      }
-      expect(newestId, 'the job made progress').toBeGreaterThan(ROUNDS / 2)
+      mkdirSync(storage)
+      const newestId = await killAgainAndAgain({ kind, storage }, ROUNDS)
+      expect(newestId, 'the job made progress').toBeGreaterThan(ROUNDS)
     },
   )
 })

@@ -3,8 +3,11 @@
  * to be killed.
  *
  *     node --import tsx test/crash/job-process.ts '{ "kind", "storage", "work", "parallelism" }'
+ *
+ * With its checkpoints in S3, region and credentials are those of the environment.
  */
 import { setImmediate as turn } from 'node:timers/promises'
+import { isS3Location, openS3 } from '../../src/cli/open-s3.js'
 import { HashMapStateBackend } from '../../src/hash-map-state-backend.js'
 import { LocalStreamJob } from '../../src/host/local-stream-job.js'
 import type { SourceBatch, StreamSource } from '../../src/host/stream-source.js'
@@ -17,8 +20,11 @@ import { Effects, keyOf, MAX_PARALLELISM } from './effects.js'
 
 export interface JobProcessOptions {
   readonly kind: 'leveldb' | 'hashmap'
-  /** Directories. */
+  /** A directory, or `s3://bucket/prefix`. */
   readonly storage: string
+  /** Of S3 that is not Amazon's. */
+  readonly endpoint?: string | undefined
+  /** A directory. */
   readonly work: string
   readonly parallelism: number
 }
@@ -32,11 +38,14 @@ const BATCH_RECORDS = 100
 const MEMORY_BYTES = 8 * 2 ** 20
 const JOB_ID = 'job'
 
-export function crashStorage(directory: string): CheckpointStorage {
-  return new CheckpointStorage(new DirectoryObjectStore(directory), {
-    jobId: JOB_ID,
-    inlineThresholdBytes: 0,
-  })
+export async function crashStorage({
+  storage,
+  endpoint,
+}: Pick<JobProcessOptions, 'storage' | 'endpoint'>): Promise<CheckpointStorage> {
+  const objectStore = isS3Location(storage)
+    ? await openS3(storage, { endpoint })
+    : new DirectoryObjectStore(storage)
+  return new CheckpointStorage(objectStore, { jobId: JOB_ID, inlineThresholdBytes: 0 })
 }
 
 /** Small tables and a policy that makes deltas, merges and rebases follow each other quickly. */
@@ -70,7 +79,7 @@ async function runForEver(options: JobProcessOptions): Promise<void> {
     parallelism: options.parallelism,
     maxParallelism: MAX_PARALLELISM,
     stateBackend: crashBackend(options),
-    checkpointStorage: crashStorage(options.storage),
+    checkpointStorage: await crashStorage(options),
     checkpoints: { everyRecords: 300, retainedCheckpointsMax: 2, concurrentCheckpointsMax: 2 },
     onCheckpoint: (event) => {
       if (event.status === 'completed') tell({ completedCheckpointId: event.checkpointId })

@@ -16,8 +16,8 @@ import {
 } from './attempt.js'
 import { PausingObjectStore } from './pausing-object-store.js'
 
-/** The epoch is checked, `_metadata` is written, the epoch is checked again. */
-const PUBLICATION_OPERATIONS = 3
+/** `_metadata` is written, the epoch is looked at. */
+const PUBLICATION_OPERATIONS = 2
 
 /** One task, which is elsewhere. */
 async function begin(job: Attempt): Promise<RemoteTask> {

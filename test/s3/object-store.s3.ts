@@ -2,9 +2,9 @@
 import { Buffer } from 'node:buffer'
 import { createHash, createCipheriv, randomBytes } from 'node:crypto'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { bodyOfBytes } from '../../src/storage/object-store.js'
+import { bodyOfBytes, type ObjectBody } from '../../src/storage/object-store.js'
 import type { S3ObjectStore, S3ObjectStoreOptions } from '../../src/storage/s3/s3-object-store.js'
-import { keysOf, readText } from '../conformance/object-store/fixture.js'
+import { keysOf, readText, unfinishedIn } from '../conformance/object-store/fixture.js'
 import { jobsOnObjectStoreSuite } from '../conformance/jobs-on-object-store-suite.js'
 import { objectStoreSuite } from '../conformance/object-store-suite.js'
 import { clientOptions, openStore, removeStore, storeFixture } from './endpoint.js'
@@ -39,6 +39,28 @@ describe('S3ObjectStore on a real server', () => {
     }
     expect((await keysOf(store, 'job/')).length).toBe(TABLES)
   }, 300_000)
+
+  it('keeps neither object nor upload of a put that is aborted on the way', async () => {
+    const store = await open({ partSizeBytes: 5 * 1024 * 1024 })
+    const controller = new AbortController()
+    const bytes = noise(0, 5 * TABLE_BYTES)
+    const body: ObjectBody = {
+      sizeBytes: bytes.length,
+      async *chunks() {
+        for (let at = 0; at < bytes.length; at += TABLE_BYTES) {
+          // The parts before it are on their way, or there.
+          if (at === 4 * TABLE_BYTES) controller.abort()
+          yield bytes.subarray(at, at + TABLE_BYTES)
+        }
+      },
+    }
+    const { signal } = controller
+    await expect(store.put('job/shared/a.ldb', body, { signal })).rejects.toMatchObject({
+      code: 'SNAPSHOT_ABORTED',
+    })
+    expect(await keysOf(store, '')).toEqual([])
+    expect(await unfinishedIn(store)).toEqual([])
+  })
 
   it('has one winner of 16 publishers, each with a client of its own', async () => {
     const { store, prefix } = await openStore()

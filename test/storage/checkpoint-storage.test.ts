@@ -344,7 +344,7 @@ describe('CheckpointStorage', () => {
 
     it('reject with OBJECT_MISSING, naming the object', async () => {
       const handle = await written()
-      await storage.deleteShared([locationOf(handle)])
+      await storage.deleteState([locationOf(handle)])
       const missing = { code: 'OBJECT_MISSING', details: { key: `job/${locationOf(handle)}` } }
       await expect(storage.readBytes(handle)).rejects.toMatchObject(missing)
       await expect(storage.download(handle, join(directory, 'x'))).rejects.toMatchObject(missing)
@@ -476,6 +476,14 @@ describe('CheckpointStorage', () => {
       expect(await keys()).toEqual(before.filter((key) => !gone.includes(key)))
     })
 
+    it('C3: are gone without their `_metadata`, which is there to be deleted alone', async () => {
+      const before = await keys()
+      await storage.deleteMetadata(10)
+      await storage.deleteMetadata(10)
+      expect(await storage.listCheckpoints()).toEqual([1, 2])
+      expect(await keys()).toEqual(before.filter((key) => key !== 'job/chk-10/_metadata'))
+    })
+
     it('C3: are gone from the first step of a discard on, and a second discard removes the rest', async () => {
       let calls = 0
       const failing = faulty(store, {
@@ -509,25 +517,34 @@ describe('CheckpointStorage', () => {
     })
   })
 
-  describe('deleteShared', () => {
-    it('deletes shared state, there or not', async () => {
+  describe('deleteState', () => {
+    it('deletes shared and exclusive state, there or not', async () => {
       const handles = [await written(), await written()]
       const kept = await written()
-      await storage.deleteShared([...handles.map(locationOf), 'shared/gone.ldb'])
-      await storage.deleteShared([])
+      await store.put('job/chk-3/1-x', bodyOfBytes(Buffer.from('x')))
+      const gone = ['shared/gone.ldb', 'chk-4/gone']
+      await storage.deleteState([...handles.map(locationOf), 'chk-3/1-x', ...gone])
+      await storage.deleteState([])
       expect(await keys()).toEqual([`job/${locationOf(kept)}`])
     })
 
-    it.each(['chk-1/_metadata', 'shared', 'shared/', 'shared/a/b', 'x/shared/a', 'sharedx/a'])(
-      'C4: refuses %s',
-      async (location) => {
-        await storage.writeMetadata(1, large)
-        const good = locationOf(await written())
-        await expect(storage.deleteShared([good, location])).rejects.toMatchObject({
-          code: 'INVARIANT_BROKEN',
-        })
-        expect((await keys()).length).toBe(2)
-      },
-    )
+    it.each([
+      'chk-1/_metadata',
+      'epochs/1',
+      'shared',
+      'shared/',
+      'shared/a/b',
+      'x/shared/a',
+      'sharedx/a',
+      'chk-0/a',
+      'chk-1/a/b',
+    ])('C4: refuses %s', async (location) => {
+      await storage.writeMetadata(1, large)
+      const good = locationOf(await written())
+      await expect(storage.deleteState([good, location])).rejects.toMatchObject({
+        code: 'INVARIANT_BROKEN',
+      })
+      expect((await keys()).length).toBe(2)
+    })
   })
 })

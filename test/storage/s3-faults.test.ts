@@ -6,7 +6,7 @@ import { bodyOfBytes } from '../../src/storage/object-store.js'
 import { S3ObjectStore } from '../../src/storage/s3/s3-object-store.js'
 import { bytesOf, keysOf, readText, text } from '../conformance/object-store/fixture.js'
 import type { OperationName } from '../support/s3-server/operations.js'
-import { HastyClock, storeOptionsOf } from '../support/s3-server/s3-fixture.js'
+import { clientOptionsOf, HastyClock, storeOptionsOf } from '../support/s3-server/s3-fixture.js'
 import { S3Server, type Fault } from '../support/s3-server/s3-server.js'
 
 const MIB = 1024 * 1024
@@ -269,6 +269,40 @@ describe('S3ObjectStore under faults', () => {
       await expect(run(controller.signal)).rejects.toMatchObject({ code: 'SNAPSHOT_ABORTED' })
       expect(server.seen.length).toBe(1)
     })
+  })
+
+  describe('a server that does not get on', () => {
+    it.each(['ListObjectsV2', 'ListMultipartUploads'] as const)(
+      'with %s ends the listing with STORAGE_UNSUITABLE',
+      async (operation) => {
+        const stuck = await S3Server.start({ stuckListings: true })
+        const other = await S3ObjectStore.open(storeOptionsOf(stuck, clock))
+        const listing = operation === 'ListObjectsV2' ? other.list('') : other.listUnfinished()
+        await expect(firstOf(listing)).rejects.toMatchObject({
+          code: 'STORAGE_UNSUITABLE',
+          message: expect.stringContaining('does not get on'),
+        })
+        other.close()
+        await stuck.stop()
+      },
+    )
+
+    it('in deleting is asked for all keys again when it does not say which it refused', async () => {
+      for (const key of ['a', 'b']) await store.put(key, text(key))
+      failOnce('DeleteObjects', { refusedKeys: { a: 'InternalError' }, hidesRefusedKeys: true })
+      await store.delete(['a', 'b'])
+      expect(await keysOf(store, '')).toEqual([])
+    })
+  })
+
+  it('a clock that is wrong is set right by the time in the answer', async () => {
+    const skewed = await S3ObjectStore.open({
+      ...storeOptionsOf(server, clock),
+      clientOptions: { ...clientOptionsOf(server), systemClockOffset: 3_600_000 },
+    })
+    await skewed.put('a', text('x'))
+    expect(await readText(store, 'a')).toBe('x')
+    skewed.close()
   })
 
   it('an upload that is discarded under a put fails it', async () => {

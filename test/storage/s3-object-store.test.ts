@@ -83,25 +83,60 @@ describe('S3ObjectStore', () => {
       },
     )
 
-    it('goes on with such a server when told to, and looks before it creates', async () => {
-      const other = await startServer({ createOnly: 'ignore' })
-      const store = await open({ createOnly: 'preferred' }, other)
-      expect(store.supports.conditionalPut).toBe(false)
+    it.each(['ignore', 'refuse'] as const)(
+      "with 'preferred' goes on with a server that would %s it, and looks before it creates",
+      async (createOnly) => {
+        const other = await startServer({ createOnly })
+        const store = await open({ createOnly: 'preferred' }, other)
+        expect(other.bucket.objects.size).toBe(0)
+        expect(store.supports.conditionalPut).toBe(false)
+        expect(await store.putIfAbsent('a', Buffer.from('first'))).toBe(true)
+        expect(await store.putIfAbsent('a', Buffer.from('second'))).toBe(false)
+        expect((await bytesOf(await store.get('a'))).toString()).toBe('first')
+      },
+    )
+
+    it("with 'preferred' is no other than with 'required' where the server honours it", async () => {
+      const store = await open({ createOnly: 'preferred' })
+      expect(store.supports.conditionalPut).toBe(true)
       expect(await store.putIfAbsent('a', Buffer.from('first'))).toBe(true)
       expect(await store.putIfAbsent('a', Buffer.from('second'))).toBe(false)
-      expect((await bytesOf(await store.get('a'))).toString()).toBe('first')
+      expect(server.counts).toEqual({ PutObject: 2, HeadObject: 1 })
     })
 
-    it('writes nothing when it need not be proven', async () => {
-      const store = await S3ObjectStore.open({
-        ...storeOptionsOf(server, clock),
-        createOnly: 'unproven',
+    describe("with 'unproven'", () => {
+      const openUnproven = (on: S3Server): Promise<S3ObjectStore> =>
+        S3ObjectStore.open({ ...storeOptionsOf(on, clock), createOnly: 'unproven' }).then(
+          (store) => {
+            stores.push(store)
+            return store
+          },
+        )
+
+      it('asks nothing at open, looks before it creates, and asks to create only', async () => {
+        const store = await openUnproven(server)
+        expect(server.seen).toEqual([])
+        expect(store.supports.conditionalPut).toBe(false)
+        expect(await store.putIfAbsent('a', Buffer.from('first'))).toBe(true)
+        expect(await store.putIfAbsent('a', Buffer.from('second'))).toBe(false)
+        expect(server.counts).toEqual({ HeadObject: 2, PutObject: 1 })
+        server.fault = ({ operation }) => {
+          // Between the look and the put another writer is first.
+          if (operation === 'PutObject') server.bucket.put('b', Buffer.from('theirs'), {})
+          return undefined
+        }
+        expect(await store.putIfAbsent('b', Buffer.from('ours'))).toBe(false)
+        expect((await bytesOf(await store.get('b'))).toString()).toBe('theirs')
       })
-      stores.push(store)
-      expect(server.seen).toEqual([])
-      expect(store.supports.conditionalPut).toBe(false)
-      expect(await store.putIfAbsent('a', Buffer.from('first'))).toBe(true)
-      expect(await store.putIfAbsent('a', Buffer.from('second'))).toBe(false)
+
+      it('stores nothing where the server refuses that', async () => {
+        const other = await startServer({ createOnly: 'refuse' })
+        const store = await openUnproven(other)
+        await expect(store.putIfAbsent('a', Buffer.from('x'))).rejects.toMatchObject({
+          code: 'STORAGE_FAILED',
+        })
+        expect(other.bucket.objects.size).toBe(0)
+      })
     })
 
     it('refuses a wrong secret, an unknown access key, and no credentials', async () => {

@@ -15,12 +15,15 @@ import { writeIdKey, writeIdOf } from './multipart-upload.js'
 import { failureOf } from './s3-failure.js'
 import type { S3Requests } from './s3-requests.js'
 
-/** Resolves to whether this call made the object. */
+/** What a server does about the condition of a create-only put; 'refused': it takes no put that has one. */
+export type CreateOnlySupport = 'kept' | 'ignored' | 'refused'
+
+/** Resolves to whether this call made the object. Without the condition, it does whatever is there. */
 export async function createOnly(
   requests: S3Requests,
   key: string,
   bytes: Uint8Array,
-  signal: AbortSignal | undefined,
+  { condition = true, signal }: { condition?: boolean; signal: AbortSignal | undefined },
 ): Promise<boolean> {
   const { client, bucket: Bucket } = requests
   const writeId = randomUUID()
@@ -28,7 +31,7 @@ export async function createOnly(
     Bucket,
     Key: key,
     Body: bytes,
-    IfNoneMatch: '*',
+    ...(condition ? { IfNoneMatch: '*' } : {}),
     Metadata: { [writeIdKey]: writeId },
   }
   return requests.run(
@@ -48,26 +51,24 @@ export async function createOnly(
 }
 
 /**
- * Whether create-only puts are honoured: makes an object at a name of its own below `prefix` twice,
- * and deletes it. Three requests and a look at what the second one met. `STORAGE_ACCESS_DENIED` and
- * the like where the store cannot be used at all.
+ * Makes an object at a name of its own below `prefix` twice, and deletes it. Three requests and a look at what the second one met.
+ * `STORAGE_ACCESS_DENIED` and the like where the store cannot be used at all.
  */
 export async function probeCreateOnly(
   requests: S3Requests,
   prefix: string,
   signal: AbortSignal | undefined,
-): Promise<boolean> {
+): Promise<CreateOnlySupport> {
   // A name that starts with a dot is no key: no job can have it, and no list shows it.
   const key = `${prefix}.probe-${randomUUID()}`
   const bytes = new Uint8Array(1)
-  let honoured: boolean
   try {
-    await createOnly(requests, key, bytes, signal)
-    honoured = !(await createOnly(requests, key, bytes, signal))
+    await createOnly(requests, key, bytes, { signal })
   } catch (error) {
-    if (!isNotImplemented(error)) throw error
-    return false
+    if (isNotImplemented(error)) return 'refused'
+    throw error
   }
+  const overwritten = await createOnly(requests, key, bytes, { signal })
   await requests.run(
     { doing: 'delete', key },
     (abortSignal) =>
@@ -76,18 +77,22 @@ export async function probeCreateOnly(
       }),
     signal,
   )
-  return honoured
+  return overwritten ? 'ignored' : 'kept'
 }
 
 function isNotImplemented(error: unknown): boolean {
   return error instanceof StateBackendError && error.details['httpStatus'] === 501
 }
 
-export function createOnlyIgnored(description: string): StateBackendError {
+export function createOnlyMissing(
+  support: Exclude<CreateOnlySupport, 'kept'>,
+  description: string,
+): StateBackendError {
+  const does = support === 'refused' ? 'stores nothing when' : 'overwrites an object although'
   return new StateBackendError(
     'STORAGE_UNSUITABLE',
-    `The server of ${description} overwrites an object although it is asked to create it only (If-None-Match: *), so two attempts of ` +
-      'a job could both publish a checkpoint. Use a server that honours it. For a job that surely never has two attempts at once ' +
-      "there is the option createOnly: 'preferred'.",
+    `The server of ${description} ${does} it is asked to create it only (If-None-Match: *), so two attempts of a job could both ` +
+      'publish a checkpoint. Use a server that honours it. For a job that surely never has two attempts at once there is the option ' +
+      "createOnly: 'preferred'.",
   )
 }

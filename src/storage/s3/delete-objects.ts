@@ -47,7 +47,9 @@ async function deleteBatch(
       const refused = Errors.filter(({ Code }) => Code !== 'NoSuchKey')
       const [first] = refused
       if (first === undefined) return
-      left = refused.flatMap(({ Key }) => Key ?? [])
+      const named = refused.flatMap(({ Key }) => Key ?? [])
+      // A server that does not say which ones is asked for all of them again.
+      if (named.length === refused.length) left = named
       throw new KeyRefused(first, refused.length)
     },
     signal,

@@ -12,6 +12,9 @@ import { compareKeys, faultOfKey } from '../object-key.js'
 import type { ObjectInfo, UnfinishedUpload } from '../object-store.js'
 import type { S3Requests } from './s3-requests.js'
 
+/** Pages in a row that a server may give with nothing on them: else a listing might never end. */
+const emptyPagesMax = 1000
+
 /**
  * The objects whose name in the bucket starts with `prefix + start`, in the order of their keys,
  * which are their names without `prefix`. What is no key was not made by a store, and is passed
@@ -25,16 +28,19 @@ export async function* listObjects(
 ): AsyncGenerator<ObjectInfo, void, undefined> {
   let last: string | undefined
   let token: string | undefined
+  let emptyPages = 0
   do {
-    const page = await listPage(requests, prefix + start, token, signal)
-    for (const { Key = '', Size = 0, LastModified } of page.Contents ?? []) {
+    const { Contents = [], ...page } = await listPage(requests, prefix + start, token, signal)
+    emptyPages = Contents.length === 0 ? emptyPages + 1 : 0
+    if (emptyPages === emptyPagesMax) throw neverEnds(requests)
+    for (const { Key = '', Size = 0, LastModified } of Contents) {
       throwIfAborted(signal)
       const key = Key.slice(prefix.length)
-      if (faultOfKey(key) !== undefined) continue
       if (last !== undefined && compareKeys(last, key) >= 0) {
         throw notInOrder(requests, last, key)
       }
       last = key
+      if (faultOfKey(key) !== undefined) continue
       yield { key, sizeBytes: Size, lastModifiedMs: LastModified?.getTime() ?? 0 }
     }
     token = page.IsTruncated === true ? page.NextContinuationToken : undefined
@@ -69,6 +75,21 @@ function notInOrder(requests: S3Requests, last: string, key: string): StateBacke
   )
 }
 
+function neverEnds({ bucket, description }: S3Requests): StateBackendError {
+  return new StateBackendError(
+    'STORAGE_UNSUITABLE',
+    `A listing of ${description} does not get on: the server says again and again that there is more, and gives nothing new. Use ` +
+      'another server.',
+    { details: { bucket } },
+  )
+}
+
+type Markers = Pick<ListMultipartUploadsCommandInput, 'KeyMarker' | 'UploadIdMarker'>
+
+function isSame(a: Markers, b: Markers): boolean {
+  return a.KeyMarker === b.KeyMarker && a.UploadIdMarker === b.UploadIdMarker
+}
+
 /** No key has a line feed, nor has an upload's id. */
 const idSeparator = '\n'
 
@@ -81,7 +102,7 @@ export async function* listUploads(
   prefix: string,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<UnfinishedUpload, void, undefined> {
-  let after: Pick<ListMultipartUploadsCommandInput, 'KeyMarker' | 'UploadIdMarker'> | undefined = {}
+  let after: Markers | undefined = {}
   do {
     const page = await uploadsPage(requests, prefix, after, signal)
     for (const { Key = '', UploadId = '', Initiated } of page.Uploads ?? []) {
@@ -91,14 +112,16 @@ export async function* listUploads(
       const id = UploadId + idSeparator + key
       yield { id, sizeBytes: 0, lastModifiedMs: Initiated?.getTime() ?? 0 }
     }
-    after = markersAfter(page)
+    const next = markersAfter(page)
+    if (next !== undefined && isSame(next, after)) throw neverEnds(requests)
+    after = next
   } while (after !== undefined)
 }
 
 function uploadsPage(
   requests: S3Requests,
   prefix: string,
-  after: Pick<ListMultipartUploadsCommandInput, 'KeyMarker' | 'UploadIdMarker'>,
+  after: Markers,
   signal: AbortSignal | undefined,
 ): Promise<ListMultipartUploadsCommandOutput> {
   const command = { Bucket: requests.bucket, Prefix: prefix, ...after }
@@ -114,8 +137,7 @@ function markersAfter({
   IsTruncated,
   NextKeyMarker,
   NextUploadIdMarker,
-}: ListMultipartUploadsCommandOutput):
-  { readonly KeyMarker: string; readonly UploadIdMarker: string } | undefined {
+}: ListMultipartUploadsCommandOutput): Markers | undefined {
   if (IsTruncated !== true || NextKeyMarker === undefined) return undefined
   return { KeyMarker: NextKeyMarker, UploadIdMarker: NextUploadIdMarker ?? '' }
 }

@@ -32,7 +32,7 @@ import type { S3Requests } from './s3-requests.js'
 
 /** Parts of one put on their way: more of them share the same line. */
 const partsInFlightMax = 4
-/** Parts that all puts of a store hold in memory. */
+/** Parts, or whole objects that go up in one request, that all puts of a store hold in memory. */
 const partsInMemoryMax = 8
 /** S3's. */
 const partsMax = 10_000

@@ -169,6 +169,7 @@ async function fill(bytes: Buffer, body: Readable, signal: AbortSignal): Promise
   const stop = (): void => {
     body.destroy(new TruncatedResponse('the reading was given up'))
   }
+  if (signal.aborted) stop()
   signal.addEventListener('abort', stop, { once: true })
   let received = 0
   body.on('data', (chunk: Buffer) => {

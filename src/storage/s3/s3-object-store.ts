@@ -26,7 +26,12 @@ import {
   type ObjectStoreOptions,
   type UnfinishedUpload,
 } from '../object-store.js'
-import { createOnly, createOnlyIgnored, probeCreateOnly } from './create-only.js'
+import {
+  createOnly,
+  createOnlyMissing,
+  probeCreateOnly,
+  type CreateOnlySupport,
+} from './create-only.js'
 import { deleteObjects } from './delete-objects.js'
 import { listObjects, listUploads, parseUploadId } from './list-objects.js'
 import { abortUpload, Uploader } from './multipart-upload.js'
@@ -52,6 +57,8 @@ export class S3ObjectStore implements ObjectStore {
   readonly #requests: S3Requests
   /** '' or ends with '/'. */
   readonly #prefix: string
+  /** 'unproven': not asked. */
+  readonly #createOnly: CreateOnlySupport | 'unproven'
   readonly #ownClient: S3Client | undefined
   readonly #uploader: Uploader
   readonly #downloader: Downloader
@@ -60,11 +67,12 @@ export class S3ObjectStore implements ObjectStore {
     requests: S3Requests,
     prefix: string,
     partSizeBytes: number,
-    conditionalPut: boolean,
+    createOnlySupport: CreateOnlySupport | 'unproven',
     ownClient: S3Client | undefined,
   ) {
     this.description = requests.description
-    this.supports = { conditionalPut }
+    this.supports = { conditionalPut: createOnlySupport === 'kept' }
+    this.#createOnly = createOnlySupport
     this.#requests = requests
     this.#prefix = prefix
     this.#ownClient = ownClient
@@ -90,9 +98,12 @@ export class S3ObjectStore implements ObjectStore {
     const requests = new S3Requests({ client, bucket, description, clock, random })
     try {
       const { createOnly: wanted = 'required', signal } = options
-      const honoured = wanted !== 'unproven' && (await probeCreateOnly(requests, prefix, signal))
-      if (!honoured && wanted === 'required') throw createOnlyIgnored(description)
-      return new S3ObjectStore(requests, prefix, partSizeBytes, honoured, ownClient)
+      const support =
+        wanted === 'unproven' ? wanted : await probeCreateOnly(requests, prefix, signal)
+      if (wanted === 'required' && (support === 'ignored' || support === 'refused')) {
+        throw createOnlyMissing(support, description)
+      }
+      return new S3ObjectStore(requests, prefix, partSizeBytes, support, ownClient)
     } catch (error) {
       ownClient?.destroy()
       throw error
@@ -116,7 +127,8 @@ export class S3ObjectStore implements ObjectStore {
     const fullKey = this.#fullKey(key)
     throwIfAborted(options.signal)
     if (!this.supports.conditionalPut && (await this.#exists(fullKey, options.signal))) return false
-    return createOnly(this.#requests, fullKey, bytes, options.signal)
+    const condition = this.#createOnly !== 'refused'
+    return createOnly(this.#requests, fullKey, bytes, { condition, signal: options.signal })
   }
 
   async #exists(fullKey: string, signal: AbortSignal | undefined): Promise<boolean> {

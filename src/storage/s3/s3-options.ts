@@ -29,19 +29,22 @@ export interface S3ObjectStoreOptions {
   readonly clientOptions?: S3ClientConfig | undefined
   /**
    * Of the parts of a large object, on the way up and down, 5 to 64 MiB; 8 MiB by default. An object
-   * of up to two parts goes up in one request. At most eight parts are held for uploads, and four
-   * for each reading.
+   * of up to two parts goes up in one request. At most eight parts, or whole objects of up to two, are
+   * held in memory for uploads, and four parts for each reading.
    */
   readonly partSizeBytes?: number | undefined
   /**
-   * What `open` does about create-only puts, which a job's checkpoints rest on.
+   * What `open` does about create-only puts (`If-None-Match: *`), which a job's checkpoints rest on.
    * - 'required', the default: proves that the server honours them, or fails with
    *   `STORAGE_UNSUITABLE`;
-   * - 'preferred': goes on with a server that does not. The store is then without
-   *   `supports.conditionalPut`, and its `putIfAbsent` looks before it puts: right for one writer
-   *   after another, and not for two at once;
-   * - 'unproven': asks nothing, so that nothing is written when the store is opened; for tools that
-   *   only read and delete. The rest as for a server that does not honour them.
+   * - 'preferred': tries the same. With a server that honours them the store is no other than with
+   *   'required'. With one that ignores or refuses them it is without `supports.conditionalPut`, and
+   *   its `putIfAbsent` looks before it puts: right for one writer after another, and not for two at
+   *   once;
+   * - 'unproven': tries nothing, so that nothing is written when the store is opened; for tools that
+   *   only read and delete. The store is without `supports.conditionalPut`, and its `putIfAbsent`
+   *   looks, and then asks to create only: where the server honours that, it is right for any
+   *   writers; where the server refuses it, it is `STORAGE_FAILED`.
    */
   readonly createOnly?: 'required' | 'preferred' | 'unproven' | undefined
   readonly clock?: Clock | undefined

@@ -92,6 +92,8 @@ export class S3Requests {
     timeoutMs: number,
     signal: AbortSignal | undefined,
   ): Promise<Result> {
+    // It may have come while a place was handed over, when nobody was listening.
+    throwIfAborted(signal)
     const running = new AbortController()
     const settled = new AbortController()
     const stop = (): void => running.abort(signal?.reason)

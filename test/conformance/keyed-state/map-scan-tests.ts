@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest'
+import { numberKey } from '../../../src/record/key-serializer.js'
 import { mapState, valueState } from '../../../src/state/state-descriptor.js'
 import type { MapState } from '../../../src/state/state.js'
 import {
@@ -165,6 +166,65 @@ export function mapScanTests(factory: StateBackendFactory): void {
       expect(thrownBy(() => state.entries())).toMatchObject({ code: 'BACKEND_CLOSED' })
     },
   )
+
+  it.each(sizes)('a scan of %d entries that has ended has nothing more', async (size) => {
+    await using task = await startNumberTask(factory)
+    const state = filled(task, size)
+    const done = { done: true, value: undefined }
+    const whole = state.keys()[Symbol.asyncIterator]()
+    for (let i = 0; i < size; i++) expect((await whole.next()).value).toBe(i)
+    expect(await whole.next()).toEqual(done)
+    state.put(size, size)
+    expect(await whole.next()).toEqual(done)
+    expect(await whole.return?.()).toEqual(done)
+    const cut = state.keys()[Symbol.asyncIterator]()
+    await cut.next()
+    expect(await cut.return?.()).toEqual(done)
+    expect(await cut.return?.()).toEqual(done)
+    expect(await cut.next()).toEqual(done)
+    const unbegun = state.keys()[Symbol.asyncIterator]()
+    expect(await unbegun.return?.()).toEqual(done)
+    expect(await unbegun.next()).toEqual(done)
+    await task.snapshot()
+  })
+
+  it.each(sizes)(
+    'a scan of %d entries looks at the map when it begins, at each entry in its turn',
+    async (size) => {
+      await using task = await startNumberTask(factory)
+      const state = filled(task, size)
+      const scan = state.entries()[Symbol.asyncIterator]()
+      state.remove(0)
+      const several = await Promise.all([scan.next(), scan.next()])
+      expect(several.map((step) => step.value)).toEqual([[1, 1], [2, 2]]) // prettier-ignore
+      state.put(3, 'replaced')
+      state.remove(4)
+      expect((await scan.next()).value).toEqual([3, 'replaced'])
+      expect((await scan.next()).value).toEqual([5, 5])
+      await scan.return?.()
+    },
+  )
+
+  it.each(sizes)('a scan of %d entries that failed is over, and snapshots go on', async (size) => {
+    await using task = await startNumberTask(factory)
+    const { backend } = task
+    const failing = {
+      typeName: 'failing',
+      serialize: (value: number) => new Uint8Array([value & 0xff]),
+      deserialize: (): number => {
+        throw new RangeError('not this one')
+      },
+    }
+    const state = backend.getState(
+      mapState<number, number>('failing', { keySerializer: numberKey, serializer: failing }),
+    )
+    backend.setCurrentKey(1)
+    state.putAll(range(0, size).map((i) => [i, i]))
+    const scan = state.values()[Symbol.asyncIterator]()
+    await expect(scan.next()).rejects.toThrow('not this one')
+    expect(await scan.next()).toEqual({ done: true, value: undefined })
+    await task.snapshot()
+  })
 
   it('getKeys goes on under writes and gives every key once', async () => {
     await using task = await startNumberTask(factory)

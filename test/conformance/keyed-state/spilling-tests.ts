@@ -195,7 +195,10 @@ export function spillingTests(factory: StateBackendFactory): void {
     await expectContents(task, new Map(range(0, 300).map((i) => [i, 'first'])), range(0, 300))
   })
 
-  it('entries of a cleared map or list are removed from the store in the end', async () => {
+  it.each([
+    ['at once', false],
+    ['after a restart', true],
+  ])('entries of a map and a list cleared %s are removed in the end', async (_, restarted) => {
     await using task = await startNumberTask(factory)
     for (const round of range(0, 3)) {
       const { map, list } = statesOf(task)
@@ -205,6 +208,7 @@ export function spillingTests(factory: StateBackendFactory): void {
       list.addAll(range(0, 1500))
       await task.checkpoint()
     }
+    if (restarted) await task.restart()
     statesOf(task).map.clear()
     statesOf(task).list.clear()
     statesOf(task).map.put(1, 'left')

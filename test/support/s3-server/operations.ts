@@ -19,6 +19,8 @@ export interface OperationInput {
   readonly pageSize: number
   /** By their error codes; for DeleteObjects. */
   readonly refusedKeys: Readonly<Record<string, string>>
+  readonly hidesRefusedKeys: boolean
+  readonly stuckListings: boolean
   /** How create-only is treated: 'keep' as S3 does, 'ignore', or 'refuse' with NotImplemented. */
   readonly createOnly: 'keep' | 'ignore' | 'refuse'
 }
@@ -62,27 +64,28 @@ export const operations = {
     return { status: 204 }
   },
 
-  DeleteObjects({ bucket, body, refusedKeys }) {
+  DeleteObjects({ bucket, body, refusedKeys, hidesRefusedKeys }) {
     const keys = textsOf(body.toString(), 'Key')
     if (keys.length > 1000) throw new S3Error(400, 'MalformedXML', 'More than 1,000 keys.')
     const errors: Element[] = []
     for (const key of keys) {
       const code = refusedKeys[key]
       if (code === undefined) bucket.objects.delete(key)
-      else
-        errors.push([
-          'Error',
-          [
-            ['Key', key],
-            ['Code', code],
-            ['Message', 'Injected.'],
-          ],
-        ])
+      else {
+        const named: Element[] = hidesRefusedKeys ? [] : [['Key', key]]
+        errors.push(['Error', [...named, ['Code', code], ['Message', 'Injected.']]])
+      }
     }
     return xml('DeleteResult', errors)
   },
 
-  ListObjectsV2({ bucket, query, pageSize }) {
+  ListObjectsV2({ bucket, query, pageSize, stuckListings }) {
+    if (stuckListings) {
+      return xml('ListBucketResult', [
+        ['IsTruncated', 'true'],
+        ['NextContinuationToken', 'more'],
+      ])
+    }
     const after = query.get('continuation-token') ?? ''
     const keys = bucket.keys(query.get('prefix') ?? '').filter((key) => byBytes(key, after) > 0)
     const page = keys.slice(0, pageSize)
@@ -134,7 +137,13 @@ export const operations = {
     return { status: 204 }
   },
 
-  ListMultipartUploads({ bucket, query, pageSize }) {
+  ListMultipartUploads({ bucket, query, pageSize, stuckListings }) {
+    if (stuckListings) {
+      return xml('ListMultipartUploadsResult', [
+        ['IsTruncated', 'true'],
+        ['NextKeyMarker', 'more'],
+      ])
+    }
     const afterKey = query.get('key-marker') ?? ''
     const afterId = query.get('upload-id-marker') ?? ''
     const uploads = bucket

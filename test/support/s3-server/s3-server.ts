@@ -27,6 +27,8 @@ export interface Fault {
   readonly until?: Promise<void>
   /** Of a deletion of many: these stay, each with its error code; the answer is 200 as always. */
   readonly refusedKeys?: Readonly<Record<string, string>>
+  /** The answer does not say which. */
+  readonly hidesRefusedKeys?: boolean
 }
 
 export interface SeenRequest {
@@ -43,6 +45,8 @@ export interface S3ServerOptions {
   readonly createOnly?: 'keep' | 'ignore' | 'refuse'
   /** Answers a request for a range with the whole object. */
   readonly ignoreRanges?: boolean
+  /** Every page of a listing is empty and says that there is more. */
+  readonly stuckListings?: boolean
 }
 
 export class S3Server {
@@ -119,10 +123,12 @@ export class S3Server {
       await fault?.until
       if (conflict) throw new S3Error(409, 'ConditionalRequestConflict', 'Another is under way.')
       const { pageSize = 1000, createOnly = 'keep', ignoreRanges = false } = this.#options
-      const refusedKeys = fault?.refusedKeys ?? {}
+      const { stuckListings = false } = this.#options
+      const { refusedKeys = {}, hidesRefusedKeys = false } = fault ?? {}
       const headers = { ...request.headers, ...(ignoreRanges ? { range: undefined } : {}) }
-      const input = { bucket: this.bucket, key, query, headers, body, refusedKeys }
-      const answer = operations[operation]({ ...input, pageSize, createOnly })
+      const input = { bucket: this.bucket, key, query, headers, body }
+      const faults = { refusedKeys, hidesRefusedKeys, stuckListings }
+      const answer = operations[operation]({ ...input, ...faults, pageSize, createOnly })
       if (fault?.lose === 'answer') throw new ConnectionLost()
       send(request, response, answer, fault?.cutAfterBytes)
     } catch (error) {
