@@ -79,14 +79,17 @@ export class IncrementalRemoteKeyedStateHandle
 
   /**
    * The clipped range, and only the tables that overlap it. Better than Flink's, which returns the whole handle. A table that reaches
-   * beyond the range is named whole; the restore cuts it.
+   * beyond the range is named whole; the restore cuts it. `checkpointedSize` is at most what is left: which tables the snapshot itself
+   * brought is not remembered.
    */
   getIntersection(range: KeyGroupRange): IncrementalRemoteKeyedStateHandle | undefined {
     const keyGroupRange = this.keyGroupRange.getIntersection(range)
     if (keyGroupRange.isEmpty) return undefined
     if (keyGroupRange.equals(this.keyGroupRange)) return this
     const sharedState = this.sharedState.filter((table) => overlaps(table, keyGroupRange))
-    return new IncrementalRemoteKeyedStateHandle({ ...this, keyGroupRange, sharedState })
+    const part = new IncrementalRemoteKeyedStateHandle({ ...this, keyGroupRange, sharedState })
+    const checkpointedSize = Math.min(this.checkpointedSize, part.stateSize)
+    return new IncrementalRemoteKeyedStateHandle({ ...part, checkpointedSize })
   }
 
   /** What `JSON.stringify` wrote, read back. The caller has verified the text (a checksum), not the shape. */

@@ -5,12 +5,14 @@
  * Order of calls: `restore`, `start`, any number of triggers, `close`.
  */
 import { CheckpointOptions } from '../checkpoint/checkpoint-options.js'
+import type { OperatorCheckpoint } from '../checkpoint/completed-checkpoint.js'
 import { checkJsonValue, type JsonValue } from '../checkpoint/json-value.js'
 import type { SnapshotResult } from '../checkpoint/snapshotable.js'
 import { assert } from '../common/assert.js'
 import { systemClock, type Clock } from '../common/clock.js'
 import { StateBackendError } from '../errors.js'
 import type { CheckpointStorage } from '../storage/checkpoint-storage.js'
+import { checkOperators } from './check-operators.js'
 import {
   checkedLimits,
   type CheckpointCoordinatorOptions,
@@ -69,6 +71,7 @@ export class CheckpointCoordinator {
   /** Once restored. */
   #finalizer: CheckpointFinalizer | undefined
   #operators: readonly CoordinatedOperator[] = []
+  #restoredOperators: readonly OperatorCheckpoint[] = []
   #epoch = 0
   #firstCheckpointId = 1
   #nextCheckpointId = 1
@@ -105,6 +108,7 @@ export class CheckpointCoordinator {
     this.#firstCheckpointId = this.#nextCheckpointId
     this.#unclaimed = 'snapshot' in source && source.claimMode !== 'CLAIM'
     this.#finalizer = this.#newFinalizer()
+    this.#restoredOperators = restored?.checkpoint.operators ?? []
     this.#phase = 'restored'
     return restored
   }
@@ -124,17 +128,13 @@ export class CheckpointCoordinator {
     })
   }
 
-  /** The operators whose tasks take part from now on. `INVALID_ARGUMENT`: two have one id. */
+  /**
+   * The operators whose tasks take part from now on. `INVALID_ARGUMENT`: two have one id. `RESTORE_MISMATCH`: one has another maximum
+   * parallelism than in the restored checkpoint.
+   */
   start(operators: readonly CoordinatedOperator[]): void {
     assert(this.#phase === 'restored', 'a coordinator starts once, after restore')
-    const ids = operators.map(({ operatorId }) => operatorId)
-    const twice = ids.find((id, index) => ids.indexOf(id) !== index)
-    if (twice !== undefined) {
-      throw new StateBackendError(
-        'INVALID_ARGUMENT',
-        `Two operators are called ${JSON.stringify(twice)}. Their state would be mixed up: give each its own operatorId.`,
-      )
-    }
+    checkOperators(operators, this.#restoredOperators)
     this.#operators = operators
     this.#phase = 'running'
   }

@@ -6,6 +6,7 @@
  * E1 Once aborted it accepts nothing more: what arrives for the first time then is `late`.
  * E2 It has at most one outcome.
  */
+import { setMaxListeners } from 'node:events'
 import type { CheckpointOptions } from '../checkpoint/checkpoint-options.js'
 import type { CompletedCheckpoint } from '../checkpoint/completed-checkpoint.js'
 import type { JsonValue } from '../checkpoint/json-value.js'
@@ -82,6 +83,8 @@ export class PendingCheckpoint {
 
   constructor(options: PendingCheckpointOptions) {
     this.options = options
+    // Each task listens to it; of more than ten Node says that they are a leak. 0: any number.
+    setMaxListeners(0, this.#aborting.signal)
     this.#possibleBaseIds = [options.baseCheckpointId].filter((id) => id !== undefined)
     this.#results = new Map(
       options.operators.map(({ operatorId, tasks }) => [operatorId, tasks.map(() => undefined)]),

@@ -108,10 +108,7 @@ class ClipWriter {
   private runBytes = 0
   private runOffset = 0
   /** One is filled while the other is written. */
-  private readonly pieces = [
-    Buffer.allocUnsafeSlow(PIECE_BYTES),
-    Buffer.allocUnsafeSlow(PIECE_BYTES),
-  ]
+  private readonly pieces: readonly Buffer[]
   private piece = 0
 
   constructor(
@@ -120,6 +117,8 @@ class ClipWriter {
     output: TableOutput,
     verifyChecksums: boolean,
   ) {
+    const pieceBytes = Math.min(PIECE_BYTES, source.sizeBytes)
+    this.pieces = [Buffer.allocUnsafeSlow(pieceBytes), Buffer.allocUnsafeSlow(pieceBytes)]
     this.verifyChecksums = verifyChecksums
     this.source = source
     this.sourceFilter = sourceFilter

@@ -7,10 +7,28 @@ import { KeyGroupRange } from '../../src/record/key-group-range.js'
 import { computeKeyGroupRangeForOperatorIndex } from '../../src/record/key-group-range-assignment.js'
 import { seedOfRun } from '../support/random.js'
 import { collect } from '../support/state-task.js'
-import { groupOf, KEYS, randomRanges, RescaledJob } from './rescaled-job.js'
+import { groupOf, KEYS, PARALLELISMS, RescaledJob } from './rescaled-job.js'
 
 const ROUNDS = 100
-/** A full look into every table of a checkpoint, once in so many rounds. */
+/** What there is to be in every run of so many rounds, whatever its seed. */
+const MUST_BE_SEEN = [
+  ...PARALLELISMS.map((parallelism) => `parallelism ${parallelism}`),
+  'leveldb',
+  'hashmap',
+  'checkpoint',
+  'full-checkpoint',
+  'savepoint',
+  'aborted checkpoint',
+  'snapshot by delta',
+  'snapshot by merge',
+  'snapshot by rebase',
+  'delete',
+  'clear of a spilled map',
+  'clear of a list',
+  'empty task',
+  'scan of local files',
+]
+/** A full look into every table of a checkpoint, and on local disk, once in so many rounds. */
 const SCAN_EVERY = 5
 
 let job: RescaledJob | undefined
@@ -24,16 +42,25 @@ describe('rescaling', () => {
       job = new RescaledJob(seed)
       const { random } = job
       for (let round = 0; round < ROUNDS; round++) {
-        await job.restart(randomRanges(random))
+        await job.restart(job.rangesOfRound(round))
+        if (round % SCAN_EVERY === 0) job.expectFilesInRange()
         await job.expectModel()
         for (let checkpoints = 1 + random.below(3); checkpoints > 0; checkpoints--) {
           for (let writes = random.below(150); writes > 0; writes--) job.write()
-          await job.checkpoint(checkpoints === 1 || random.chance(0.7))
+          const full = random.chance(0.1)
+          const completes = checkpoints === 1 || random.chance(0.7)
+          await job.checkpoint(completes, full ? 'full-checkpoint' : 'checkpoint')
+        }
+        if (random.chance(0.1)) {
+          for (let writes = random.below(50); writes > 0; writes--) job.write()
+          await job.savepoint()
         }
         if (round % SCAN_EVERY === 0) await job.expectTablesInRange()
       }
+      // A test that lost one of these would go on passing.
+      for (const what of MUST_BE_SEEN) expect(job.seen.get(what) ?? 0, what).toBeGreaterThan(0)
     },
-    240_000,
+    300_000,
   )
 
   it('keeps deleted what one half deleted after a split, when the halves merge again', async () => {

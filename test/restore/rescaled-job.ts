@@ -6,6 +6,8 @@ import { join } from 'node:path'
 import { expect } from 'vitest'
 import type { RebasePolicy } from '../../src/checkpoint/rebase-policy.js'
 import { CheckpointOptions } from '../../src/checkpoint/checkpoint-options.js'
+import { HashMapStateBackend } from '../../src/hash-map-state-backend.js'
+import { LevelDBStateBackend } from '../../src/leveldb-state-backend.js'
 import { keyGroupOf } from '../../src/record/composite-key.js'
 import { KeyGroupRange } from '../../src/record/key-group-range.js'
 import {
@@ -13,6 +15,9 @@ import {
   computeKeyGroupRangeForOperatorIndex,
 } from '../../src/record/key-group-range-assignment.js'
 import { numberKey } from '../../src/record/key-serializer.js'
+import { PACKED_ENTRIES_MAX } from '../../src/state/spilling.js'
+import type { StateBackend } from '../../src/state-backend.js'
+import { CheckpointStateReader } from '../../src/storage/checkpoint-state-reader.js'
 import { CheckpointStorage } from '../../src/storage/checkpoint-storage.js'
 import { MemoryObjectStore } from '../../src/storage/memory-object-store.js'
 import type { ObjectStore } from '../../src/storage/object-store.js'
@@ -21,7 +26,7 @@ import { SeededRandom } from '../support/random.js'
 import {
   collect,
   handleOf,
-  stateBackendOf,
+  SMALL_MEMORY_BYTES,
   statesOf,
   temporaryDirectory,
   throughJSON,
@@ -30,12 +35,18 @@ import {
   type Handle,
   type TaskStates,
 } from '../support/state-task.js'
+import { expectFilesInRange } from './local-files.js'
 
 const MAX_PARALLELISM = 77
 export const KEYS = 400
 /** Keys with large maps and lists. */
 const SPILLING_KEYS = 6
-const PARALLELISMS = [1, 2, 3, 4, 5, 8, 15, 77]
+const SMALL_PARALLELISMS = [1, 2, 3, 4, 5, 6, 7, 8]
+export const PARALLELISMS: readonly number[] = [...SMALL_PARALLELISMS, 15, 77]
+/** Of so many rounds one is at the next of all parallelisms; the others are at small ones. */
+const DEAL_EVERY = 10
+/** Key groups in a row that nothing is ever written to: a task of these has no state. */
+const QUIET_GROUPS = 20
 
 const REBASE_OFTEN: Partial<RebasePolicy> = { smallStateBytes: 4000, deltaCountMax: 5 }
 
@@ -44,6 +55,7 @@ export function groupOf(key: number): number {
 }
 
 interface Task {
+  readonly directory: string
   readonly backend: Backend
   readonly states: TaskStates
 }
@@ -61,7 +73,15 @@ export class RescaledJob {
   readonly model = new Model()
   handles: Handle[] = []
   tasks: Task[] = []
+  /** What has come to pass, for a test to see that it was there: times by name. */
+  readonly seen = new Map<string, number>()
+  readonly #quiet: KeyGroupRange
+  readonly #spilling: readonly number[]
+  readonly #objects: ObjectStore
+  #dealt: number[] = []
   #checkpointId = 0
+  /** Reads what `handles` name. */
+  #reader: CheckpointStateReader
 
   readonly #policy: Partial<RebasePolicy>
 
@@ -71,27 +91,56 @@ export class RescaledJob {
     objectStore: ObjectStore = new MemoryObjectStore(),
   ) {
     this.random = new SeededRandom(seed)
+    const quietStart = this.random.below(MAX_PARALLELISM - QUIET_GROUPS)
+    this.#quiet = KeyGroupRange.of(quietStart, quietStart + QUIET_GROUPS - 1)
+    const written = Array.from({ length: KEYS }, (_, key) => key).filter(
+      (key) => !this.#quiet.contains(groupOf(key)),
+    )
+    this.#spilling = written.slice(0, SPILLING_KEYS)
+    this.#objects = objectStore
     this.storage = new CheckpointStorage(objectStore, { jobId: 'job', inlineThresholdBytes: 1000 })
+    this.#reader = this.storage
     this.#policy = policy
   }
 
-  /** Ends all tasks and starts others over `ranges`, from the last completed checkpoint. */
+  #see(what: string): void {
+    this.seen.set(what, (this.seen.get(what) ?? 0) + 1)
+  }
+
+  /** `randomRanges`, or those of a parallelism whose turn it is. */
+  rangesOfRound(round: number): KeyGroupRange[] {
+    const { random } = this
+    if (round % DEAL_EVERY === 0) {
+      if (this.#dealt.length === 0) this.#dealt = [...PARALLELISMS]
+      const [parallelism = 1] = this.#dealt.splice(random.below(this.#dealt.length), 1)
+      return evenRanges(parallelism)
+    }
+    return randomRanges(random)
+  }
+
+  /** Ends all tasks and starts others over `ranges`, from the last completed checkpoint or savepoint. */
   async restart(ranges: readonly KeyGroupRange[], only?: BackendKind): Promise<void> {
     await this.close()
+    this.#see(`parallelism ${ranges.length}`)
     for (const keyGroupRange of ranges) {
       const kind = only ?? (this.random.chance(0.75) ? 'leveldb' : 'hashmap')
-      const backend = await stateBackendOf(kind, temporaryDirectory(), {
-        policy: this.#policy,
-      }).createKeyedStateBackend({
+      const directory = temporaryDirectory()
+      const backend = await this.#stateBackend(kind, directory).createKeyedStateBackend({
         operatorId: 'operator',
         keySerializer: numberKey,
         maxParallelism: MAX_PARALLELISM,
         keyGroupRange,
         stateHandles: this.handles.map(throughJSON),
-        checkpointStorage: this.storage,
+        checkpointStorage: this.#reader,
       })
-      this.tasks.push({ backend, states: statesOf(backend) })
+      this.#see(kind)
+      this.tasks.push({ directory, backend, states: statesOf(backend) })
     }
+  }
+
+  #stateBackend(kind: BackendKind, directory: string): StateBackend {
+    const options = { directory, memory: SMALL_MEMORY_BYTES, rebasePolicy: this.#policy }
+    return kind === 'hashmap' ? new HashMapStateBackend(options) : new LevelDBStateBackend(options)
   }
 
   at(key: number): TaskStates {
@@ -103,9 +152,11 @@ export class RescaledJob {
 
   write(): void {
     const { random, model } = this
-    const key = random.below(KEYS)
+    const key = random.chance(0.03) ? random.pick(this.#spilling) : random.below(KEYS)
+    if (this.#quiet.contains(groupOf(key))) return
     const states = this.at(key)
     if (random.chance(0.3)) {
+      this.#see('delete')
       states.value.clear()
       model.values.delete(key)
     } else {
@@ -113,7 +164,7 @@ export class RescaledJob {
       states.value.update(text)
       model.values.set(key, text)
     }
-    if (key >= SPILLING_KEYS) return
+    if (!this.#spilling.includes(key)) return
     this.#writeMap(key, states)
     this.#writeList(key, states)
   }
@@ -122,7 +173,8 @@ export class RescaledJob {
     const { random } = this
     const expected = this.model.maps.get(key) ?? new Map<number, string>()
     this.model.maps.set(key, expected)
-    if (random.chance(0.01)) {
+    if (random.chance(0.05)) {
+      if (expected.size > PACKED_ENTRIES_MAX) this.#see('clear of a spilled map')
       map.clear()
       expected.clear()
     }
@@ -140,7 +192,8 @@ export class RescaledJob {
 
   #writeList(key: number, { list }: TaskStates): void {
     const expected = this.model.lists.get(key) ?? []
-    if (this.random.chance(0.02)) {
+    if (this.random.chance(0.05)) {
+      this.#see('clear of a list')
       list.clear()
       expected.length = 0
     }
@@ -150,18 +203,40 @@ export class RescaledJob {
     this.model.lists.set(key, expected)
   }
 
-  async checkpoint(completes: boolean): Promise<void> {
-    const id = ++this.#checkpointId
-    const results = await Promise.all(
-      this.tasks.map(({ backend }) =>
-        backend.snapshot(id, 0, this.storage.streamFactory(id), CheckpointOptions.checkpoint()),
-      ),
+  async checkpoint(
+    completes: boolean,
+    snapshotType: 'checkpoint' | 'full-checkpoint' = 'checkpoint',
+  ): Promise<void> {
+    const full = snapshotType === 'full-checkpoint'
+    const handles = await this.#snapshot(
+      full ? CheckpointOptions.fullCheckpoint() : CheckpointOptions.checkpoint(),
     )
     for (const { backend } of this.tasks) {
-      if (completes) backend.notifyCheckpointComplete(id)
-      else backend.notifyCheckpointAborted(id)
+      if (completes) backend.notifyCheckpointComplete(this.#checkpointId)
+      else backend.notifyCheckpointAborted(this.#checkpointId)
     }
-    if (completes) this.handles = results.map(handleOf)
+    this.#see(completes ? snapshotType : 'aborted checkpoint')
+    if (!completes) return
+    this.handles = handles
+    this.#reader = this.storage
+  }
+
+  /** In a folder of its own, which alone is read by the next restart. */
+  async savepoint(): Promise<void> {
+    const savepointFolder = `savepoints/${this.#checkpointId + 1}`
+    this.handles = await this.#snapshot(CheckpointOptions.savepoint({ savepointFolder }))
+    this.#reader = new CheckpointStateReader(this.#objects, { root: `${savepointFolder}/` })
+    this.#see('savepoint')
+  }
+
+  async #snapshot(options: CheckpointOptions): Promise<Handle[]> {
+    const id = ++this.#checkpointId
+    const factory = this.storage.streamFactory(id, options.target)
+    const results = await Promise.all(
+      this.tasks.map(({ backend }) => backend.snapshot(id, 0, factory, options)),
+    )
+    for (const { kind } of results) this.#see(`snapshot by ${kind}`)
+    return results.map(handleOf)
   }
 
   /** Every row is in exactly one task, and the union of the tasks is the model. */
@@ -169,6 +244,7 @@ export class RescaledJob {
     const keys = await Promise.all(
       this.tasks.map(({ backend }) => collect(backend.getKeys('value'))),
     )
+    for (const own of keys) if (own.length === 0) this.#see('empty task')
     expect(keys.flat().toSorted((a, b) => a - b)).toEqual(
       [...this.model.values.keys()].toSorted((a, b) => a - b),
     )
@@ -183,13 +259,20 @@ export class RescaledJob {
     }
   }
 
+  /** To be called right after a restart: no table on local disk holds a key outside its task's range. */
+  expectFilesInRange(): void {
+    for (const { directory, backend } of this.tasks) {
+      if (expectFilesInRange(directory, backend.keyGroupRange) > 0) this.#see('scan of local files')
+    }
+  }
+
   /** No table that a handle names holds a key outside the handle's range. */
   async expectTablesInRange(): Promise<void> {
     const directory = temporaryDirectory()
     for (const [taskIndex, handle] of this.handles.entries()) {
       for (const [index, table] of handle.sharedState.entries()) {
         const path = join(directory, `${taskIndex}-${index}.ldb`)
-        await this.storage.download(table.state, path)
+        await this.#reader.download(table.state, path)
         const reader = TableReader.open(path)
         const outside = [...reader.entries()].filter(
           ({ userKey }) => !handle.keyGroupRange.contains(keyGroupOf(userKey)),
@@ -206,15 +289,21 @@ export class RescaledJob {
   }
 }
 
-/** Neighbouring ranges over all key groups: Flink's, or cut anywhere. */
+/** Neighbouring ranges over all key groups, of a small parallelism: Flink's, or cut anywhere. */
 export function randomRanges(random: SeededRandom): KeyGroupRange[] {
-  const parallelism = random.pick(random.chance(0.9) ? PARALLELISMS.slice(0, 6) : PARALLELISMS)
-  if (random.chance(0.6)) {
-    return Array.from({ length: parallelism }, (_, index) =>
-      computeKeyGroupRangeForOperatorIndex(MAX_PARALLELISM, parallelism, index),
-    )
-  }
-  const cuts = new Set(Array.from({ length: parallelism - 1 }, () => 1 + random.below(76)))
+  const parallelism = random.pick(SMALL_PARALLELISMS)
+  return random.chance(0.5) ? evenRanges(parallelism) : unevenRanges(random, parallelism)
+}
+
+function evenRanges(parallelism: number): KeyGroupRange[] {
+  return Array.from({ length: parallelism }, (_, index) =>
+    computeKeyGroupRangeForOperatorIndex(MAX_PARALLELISM, parallelism, index),
+  )
+}
+
+function unevenRanges(random: SeededRandom, parallelism: number): KeyGroupRange[] {
+  const cuts = new Set<number>()
+  while (cuts.size < parallelism - 1) cuts.add(1 + random.below(MAX_PARALLELISM - 1))
   const starts = [0, ...[...cuts].toSorted((a, b) => a - b)]
   return starts.map((start, index) =>
     KeyGroupRange.of(start, (starts[index + 1] ?? MAX_PARALLELISM) - 1),

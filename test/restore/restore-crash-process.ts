@@ -7,14 +7,19 @@ import fsPromises from 'node:fs/promises'
 import { syncBuiltinESMExports } from 'node:module'
 import { ClassicLevel } from 'classic-level'
 import type { IncrementalRemoteKeyedStateHandleFields } from '../../src/checkpoint/keyed-state-handle.js'
+import { HashMapStateBackend } from '../../src/hash-map-state-backend.js'
 import { LevelDBStateBackend } from '../../src/leveldb-state-backend.js'
 import { KeyGroupRange } from '../../src/record/key-group-range.js'
 import { numberKey } from '../../src/record/key-serializer.js'
+import type { StateBackend } from '../../src/state-backend.js'
 import { CheckpointStorage } from '../../src/storage/checkpoint-storage.js'
 import { DirectoryObjectStore } from '../../src/storage/directory-object-store.js'
 
 export interface CrashPlan {
-  readonly workDirectory: string
+  readonly kind: 'leveldb' | 'hashmap'
+  /** `undefined` for one of the backend's own, in `temporaryDirectory`. */
+  readonly workDirectory: string | undefined
+  readonly temporaryDirectory: string
   readonly checkpointDirectory: string
   /** JSON of the handles. */
   readonly handlesFile: string
@@ -49,10 +54,14 @@ const OF_FILE_HANDLES = ['close', 'read', 'stat', 'write', 'writeFile']
 
 const plan = JSON.parse(process.argv[2] ?? '') as CrashPlan
 let steps = 0
+/** A work directory of the backend's own is nobody's to remove before it is locked, and the restore has not begun then. */
+let counts = plan.workDirectory !== undefined
 
 function watch(owner: object, name: string): void {
   const real = Reflect.get(owner, name) as Method
   const watched: Method = function (...args) {
+    counts ||= name === 'mkdirSync' && String(args[0]).includes('/inc-')
+    if (!counts) return Reflect.apply(real, this, args)
     const deadly = ++steps === plan.deadlyStep
     if (deadly && !plan.carriesOutTheLast) die()
     const result = Reflect.apply(real, this, args)
@@ -72,7 +81,14 @@ const checkpointStorage = new CheckpointStorage(
   new DirectoryObjectStore(plan.checkpointDirectory),
   { jobId: 'job' },
 )
-const stateBackend = new LevelDBStateBackend({ directory: plan.workDirectory, memory: plan.memory })
+
+function stateBackendOf({ kind, workDirectory, memory }: CrashPlan): StateBackend {
+  if (kind === 'leveldb') return new LevelDBStateBackend({ directory: workDirectory ?? '', memory })
+  if (workDirectory === undefined) return new HashMapStateBackend({ memory })
+  return new HashMapStateBackend({ memory, directory: workDirectory })
+}
+process.env['TMPDIR'] = plan.temporaryDirectory
+const stateBackend = stateBackendOf(plan)
 
 const anyFile = await fsPromises.open(plan.handlesFile)
 const fileHandles = Object.getPrototypeOf(anyFile) as object

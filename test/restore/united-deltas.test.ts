@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
 import type { RebasePolicy } from '../../src/checkpoint/rebase-policy.js'
 import { CheckpointOptions } from '../../src/checkpoint/checkpoint-options.js'
+import { decodeMetaInformation } from '../../src/checkpoint/meta-information.js'
 import { KeyGroupRange } from '../../src/record/key-group-range.js'
 import {
   computeKeyGroupForKeyHash,
@@ -140,3 +141,39 @@ it.each(KINDS)(
     expect(new Set(values)).toEqual(new Set(['29', '1', '9']))
   },
 )
+
+/** More than a packed map holds. */
+const SPILLED = 300
+
+/** A map of one key of the backend, spilled so many times: each takes an epoch. */
+function spill(backend: Backend, times: number): void {
+  const { map } = statesOf(backend)
+  const [key] = keysOf(backend.keyGroupRange)
+  if (key === undefined) throw new Error('the range has a key')
+  backend.setCurrentKey(key)
+  for (let time = 0; time < times; time++) {
+    map.clear()
+    for (let index = 0; index < SPILLED; index++) map.put(index, `${time}`)
+  }
+}
+
+async function lastEpochOf({ metaState }: Handle): Promise<number> {
+  return decodeMetaInformation(await storage.readBytes(metaState)).lastEpoch
+}
+
+it.each(KINDS)('a union gives no epoch that a source gave, whichever it was, %s', async (kind) => {
+  const handles: Handle[] = []
+  for (const [index, times] of [1, 3, 2].entries()) {
+    const range = computeKeyGroupRangeForOperatorIndex(MAX_PARALLELISM, 3, index)
+    const backend = await open(kind, DELTAS, range)
+    spill(backend, times)
+    handles.push(await checkpoint(backend))
+  }
+  expect(await Promise.all(handles.map(lastEpochOf))).toEqual([1, 3, 2])
+  for (const order of [handles, handles.toReversed()]) {
+    const backend = await open(kind, DELTAS, WHOLE_RANGE, order)
+    spill(backend, 1)
+    expect(await lastEpochOf(await checkpoint(backend))).toBe(4)
+    await backend.close()
+  }
+})

@@ -16,17 +16,16 @@ import type { StateRuntime } from '../../src/state/state-runtime.js'
 import { cellEntries, type CellEntriesInput } from '../../src/store/cell-entries.js'
 import {
   CONTAINER_BYTES,
-  MAP_ENTRY_BYTES,
   PackedList,
-  PackedMap,
   Spilled,
   TOMBSTONE,
   cellBytes,
-  elementBytes,
   listBytes,
   spilledMappingBytes,
   type Cell,
 } from '../../src/store/cell.js'
+import { MAP_ENTRY_BYTES, elementBytes, type Element } from '../../src/store/element.js'
+import { PACKED_MAP_BYTES, PackedMap } from '../../src/store/packed-map.js'
 import type { Buckets, StateTable } from '../../src/store/state-table.js'
 import { sweepRecordKey } from '../../src/store/sweeper.js'
 import { WriteBuffer, type Generation } from '../../src/store/write-buffer.js'
@@ -38,6 +37,7 @@ export interface HarnessOptions<K> {
   readonly writeBufferBytes: number
   readonly readCacheBytes: number
   readonly resident?: boolean
+  readonly storeIsEmpty?: boolean
 }
 
 export class BufferHarness<K> {
@@ -55,13 +55,15 @@ export class BufferHarness<K> {
   #nowMs = 0
   #epoch = 0
 
-  constructor({ keySerializer, writeBufferBytes, readCacheBytes, resident }: HarnessOptions<K>) {
+  constructor(options: HarnessOptions<K>) {
+    const { keySerializer, writeBufferBytes, readCacheBytes } = options
     this.#keySerializer = keySerializer
     this.buffer = new WriteBuffer({
       keySerializer: this.#keySerializer,
       keyGroupRange: KeyGroupRange.of(0, KEY_GROUPS - 1),
       memory: { writeBufferBytes, readCacheBytes, blockCacheBytes: 0, memtableBytes: 0 },
-      resident: resident ?? false,
+      resident: options.resident ?? false,
+      storeIsEmpty: options.storeIsEmpty ?? false,
       load: (key) => {
         this.loads++
         const bytes = this.stored.get(key.toString('latin1'))
@@ -146,6 +148,7 @@ export class BufferHarness<K> {
     return {
       context: this.context,
       table,
+      everSpilled: () => this.#epoch > 0,
       nextEpoch: () => ++this.#epoch,
       sweep: (swept, keyGroupOffset, identity, epoch) => {
         const prefix = swept.entryPrefix(keyGroupOffset, identity, epoch)
@@ -171,10 +174,11 @@ function countedBytes(cell: Cell): number {
   let counted = cellBytes(cell)
   if (cell instanceof PackedList) counted = listBytes(cell.elements)
   if (cell instanceof PackedMap) {
-    counted = CONTAINER_BYTES
-    for (const [userKey, element] of cell.entries) {
+    counted = PACKED_MAP_BYTES
+    for (const userKey of cell.keys()) {
+      const element = cell.get(userKey) as Element
       expect(element as Cell).not.toBe(TOMBSTONE)
-      counted += MAP_ENTRY_BYTES + elementBytes(userKey) + elementBytes(element)
+      counted += cell.entryBytes + elementBytes(userKey) + elementBytes(element)
     }
   }
   if (cell instanceof Spilled) {

@@ -3,22 +3,16 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ByteWriter } from '../../src/common/bytes.js'
 import { StateBackendError } from '../../src/errors.js'
-import { anyKey } from '../../src/record/key-serializer.js'
+import { anyKey, numberKey, type KeyIdentity } from '../../src/record/key-serializer.js'
 import { ListCellCodec, MapCellCodec, ValueCellCodec } from '../../src/state/cell-codecs.js'
 import { ElementCodec } from '../../src/state/element-codec.js'
 import { adoptCells, rawCellCodec } from '../../src/state/raw-cell-codec.js'
 import { mapState } from '../../src/state/state-descriptor.js'
 import type { CellCodec } from '../../src/store/cell-codec.js'
 import { cellEntries } from '../../src/store/cell-entries.js'
-import {
-  Encoded,
-  PackedList,
-  PackedMap,
-  Spilled,
-  TOMBSTONE,
-  type Cell,
-} from '../../src/store/cell.js'
-import { numberKey } from '../../src/record/key-serializer.js'
+import { PackedList, Spilled, TOMBSTONE, type Cell } from '../../src/store/cell.js'
+import { Encoded, type Element } from '../../src/store/element.js'
+import { PackedMap } from '../../src/store/packed-map.js'
 import { BufferHarness } from './buffer-harness.js'
 
 const elements = new ElementCodec<unknown>()
@@ -39,15 +33,21 @@ function encoded(codec: CellCodec, cell: Exclude<Cell, typeof TOMBSTONE>): Buffe
   return out.copy()
 }
 
+function packedMap(entries: readonly (readonly [KeyIdentity, Element])[]): PackedMap {
+  const map = new PackedMap()
+  for (const [key, element] of entries) map.set(key, element)
+  return map
+}
+
 /** The values in a cell, for comparison. */
 function contents(cell: Cell): unknown {
   if (cell instanceof PackedList) return cell.elements.map((each) => elements.fromElement(each))
   if (cell instanceof PackedMap) {
     return new Map(
-      [...cell.entries].map(([userKey, each]) => [
-        userKey,
-        each === null ? null : elements.fromElement(each),
-      ]),
+      cell.keys().map((key) => {
+        const each = cell.get(key) as Element
+        return [key, each === null ? null : elements.fromElement(each)]
+      }),
     )
   }
   if (cell instanceof Spilled) return { epoch: cell.epoch, chunkCount: cell.chunkCount }
@@ -79,7 +79,7 @@ describe('the bytes of cells', () => {
             ([key, each]) =>
               [anyKey.identityOf(key), each === null ? null : elements.toElement(each)] as const,
           )
-          const map = new PackedMap(new Map(entries), 0)
+          const map = packedMap(entries)
           const spilled = new Spilled(epoch, chunkCount, new Map(), 0)
           const cells: [CellCodec, Exclude<Cell, typeof TOMBSTONE>][] = [
             [valueCodec, elements.toElement(single)],
@@ -104,13 +104,10 @@ describe('the bytes of cells', () => {
     expect(
       hex(
         mapCodec,
-        new PackedMap(
-          new Map([
-            [true, 1],
-            [false, null],
-          ]),
-          0,
-        ),
+        packedMap([
+          [true, 1],
+          [false, null],
+        ]),
       ),
     ).toBe(
       // prettier-ignore
@@ -128,7 +125,7 @@ describe('the bytes of cells', () => {
   it('cut or altered are VALUE_DAMAGED or other values, never another error or an endless loop', () => {
     const samples: [CellCodec, Buffer][] = [
       [listCodec, encoded(listCodec, new PackedList([1, 'text', new Encoded(Buffer.from([0x91, 1]))], 0))], // prettier-ignore
-      [mapCodec, encoded(mapCodec, new PackedMap(new Map<string, string | null>([['a', 'b'], ['c', null]]), 0))], // prettier-ignore
+      [mapCodec, encoded(mapCodec, packedMap([['a', 'b'], ['c', null]]))], // prettier-ignore
       [listCodec, encoded(listCodec, new Spilled(1000, 1000, new Map(), 0))],
     ]
     for (const [codec, bytes] of samples) {
