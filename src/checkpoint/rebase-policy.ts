@@ -10,7 +10,7 @@ import { StateBackendError } from '../errors.js'
 export interface RebasePolicy {
   /** Deltas may grow to this fraction of the base before it is renewed. From 0 to 100, both included. */
   readonly deltaFractionMax: number
-  /** A restore adopts each delta as a level-0 table; LevelDB bears about this many. An integer from 1 to 1000, both included. */
+  /** A restore adopts each delta as a level-0 table, which reads look into until LevelDB has compacted them. From 1 to 1000, both included. */
   readonly deltaCountMax: number
   /**
    * Below this many bytes of deltas nothing is gained by renewing a base, however small it is; up to eight times as many are merged
@@ -21,7 +21,7 @@ export interface RebasePolicy {
 
 export const DEFAULT_REBASE_POLICY: RebasePolicy = {
   deltaFractionMax: 0.5,
-  deltaCountMax: 32,
+  deltaCountMax: 64,
   smallStateBytes: 4 * 2 ** 20,
 }
 
