@@ -14,6 +14,9 @@ import { PACKED_BYTES_MAX, PACKED_ENTRIES_MAX } from './spilling.js'
 import type { ListState } from './state.js'
 import { replaceCell, requireValue, type StateRuntime } from './state-runtime.js'
 
+/** Up to here V8 makes as much room for one element as for all of them. */
+const PUSHED_ELEMENTS = 16
+
 const ADD_NULL = 'You cannot add null to a ListState.'
 
 /**
@@ -74,8 +77,10 @@ export class KeyedListState<T> implements ListState<T> {
   }
 
   #encoded(values: readonly T[], whenNull: string): Element[] {
-    // A copy, encoded in place: of numbers one copy of memory, whatever their count. Unlike `map`, this visits holes.
-    const elements: unknown[] = [...requireValue(values, whenNull)]
+    const given = requireValue(values, whenNull)
+    // Encoded in place, in a copy, which of numbers is one block of memory. Few are pushed: that leaves room for what is added next.
+    const elements: unknown[] = given.length <= PUSHED_ELEMENTS ? [] : [...given]
+    if (elements.length === 0) for (const value of given) elements.push(value)
     for (let i = 0; i < elements.length; i++) {
       elements[i] = this.#elements.toElement(requireValue(elements[i], ADD_NULL) as T)
     }
@@ -96,7 +101,9 @@ export class KeyedListState<T> implements ListState<T> {
       return
     }
     const grown = bytes - cell.bytes
-    for (let i = 0; i < added.length; i++) cell.elements.push(added[i] as Element)
+    // Joined as blocks of memory, where pushing many grows the array step by step; for one the call alone costs more.
+    if (added.length === 1) cell.elements.push(added[0] as Element)
+    else cell.elements = cell.elements.concat(added)
     cell.bytes = bytes
     table.grew(grown)
   }

@@ -16,7 +16,7 @@ export type Tombstone = typeof TOMBSTONE
 
 /** A whole list in one cell. */
 export class PackedList {
-  readonly elements: Element[]
+  elements: Element[]
   /** Estimated memory, maintained by the writer. */
   bytes: number
 
@@ -86,6 +86,9 @@ export const LIST_SLOT_BYTES = 8
 
 export function listBytes(elements: readonly Element[]): number {
   let bytes = CONTAINER_BYTES
-  for (const element of elements) bytes += LIST_SLOT_BYTES + elementBytes(element)
+  // An indexed loop: an iterator's results were most of what adding a hundred elements allocated.
+  for (let i = 0; i < elements.length; i++) {
+    bytes += LIST_SLOT_BYTES + elementBytes(elements[i] as Element)
+  }
   return bytes
 }

@@ -53,8 +53,8 @@ export interface ClipOptions {
   slicer: Slicer
   signal?: AbortSignal | undefined
   /**
-   * Whether the checksums of copied blocks are looked at. Default true; false for a file whose digest was compared just before, so that
-   * its bytes are known to be right.
+   * Whether checksums are looked at. Default true; false for a file whose digest was compared just before, so that its bytes are known
+   * to be right.
    */
   verifyChecksums?: boolean | undefined
 }

@@ -5,7 +5,8 @@
  *
  * C1 the clip holds exactly the entries of the source with user keys in [gte, lt), all versions and deletions, and nothing
  *    else outside the range but keys that a copied filter remembers;
- * C2 every block that is kept had the right checksum, or the call throws `TABLE_DAMAGED` and leaves no file;
+ * C2 every block that is kept had the right checksum, or the call throws `TABLE_DAMAGED` and leaves no file, unless the caller knows
+ *    the file to be right;
  * C3 no filter says no to a key of its block; a copied one also knows keys of its window that were cut off, and rejects others
  *    as often as before;
  * C4 an index key is at or after the last key of its block and before the first key of the next; the last one is the largest
@@ -72,7 +73,7 @@ export async function clipTable(
   options: ClipOptions,
 ): Promise<ClippedTable | undefined> {
   throwIfAborted(options.signal)
-  const source = TableBlocks.open(sourcePath, true)
+  const source = TableBlocks.open(sourcePath, options.verifyChecksums ?? true)
   try {
     const kept = selectBlocks(source, range)
     if (kept === undefined) return undefined
