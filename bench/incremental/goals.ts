@@ -5,7 +5,7 @@ import type { KeyDistribution } from './key-source.js'
 import type { CheckpointSample } from './measure.js'
 import { FULL, OURS } from './names.js'
 import { amortisedRatio, totalMs, type ChangeOutcome, type Outcomes } from './outcome.js'
-import { CHANGE_PERCENT, MANY_READS, MIDDLE_MB } from './plan.js'
+import { CHANGE_PERCENT, MANY_CHECKPOINTS, MANY_READS, MIDDLE_MB } from './plan.js'
 
 const FULL_BYTES_TIMES_MIN = 20
 const FULL_TIME_TIMES_MIN = 10
@@ -17,8 +17,7 @@ const FLAT_TIMES_MAX = 1.5
 export function goalsOf({ changes, streams }: Outcomes): BenchGoal[] {
   return [
     ...againstFull(changes),
-    ...amortised(changes, 'uniform'),
-    ...amortised(changes, 'skewed'),
+    ...changes.filter(isLong).flatMap(amortised),
     ...streams
       .filter(({ contender }) => contender === OURS)
       .map(({ cell, samples }) => {
@@ -70,17 +69,20 @@ function againstFull(changes: readonly ChangeOutcome[]): BenchGoal[] {
     })
 }
 
-function amortised(changes: readonly ChangeOutcome[], keys: KeyDistribution): BenchGoal[] {
-  const outcome = changes.find(
-    ({ cell, contender, ...rest }) =>
-      contender === OURS &&
-      cell.keys === keys &&
-      cell.reads === MANY_READS &&
-      isMiddle({ cell, contender, ...rest }),
+/** Whether merges and rebases have their share in what was uploaded. */
+function isLong({ cell, contender }: ChangeOutcome): boolean {
+  const { changePercent, reads, checkpoints } = cell
+  return (
+    contender === OURS &&
+    changePercent === CHANGE_PERCENT &&
+    reads === MANY_READS &&
+    checkpoints >= MANY_CHECKPOINTS
   )
-  if (outcome === undefined) return []
-  const { checkpoints } = outcome.result
-  const name = `${MIDDLE_MB} MB, ${CHANGE_PERCENT} %, ${keys}, ${MANY_READS} reads per write`
+}
+
+function amortised({ cell, result: { checkpoints } }: ChangeOutcome): BenchGoal[] {
+  const { stateMb, keys } = cell
+  const name = `${stateMb} MB, ${CHANGE_PERCENT} %, ${keys}, ${MANY_READS} reads per write`
   const betweenRebases = checkpoints.filter(({ kind }) => kind !== 'rebase')
   const deltas = amortisedRatio(checkpoints.filter(({ kind }) => kind === 'delta'))
   const goals = [

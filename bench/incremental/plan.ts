@@ -39,9 +39,11 @@ export const CHANGE_PERCENT = 1
 const CHANGES = [0.1, 1, 10]
 const BOTH: readonly KeyDistribution[] = ['uniform', 'skewed']
 const READS = [0, 1, 5]
-/** At which the goals ask for the bytes that many checkpoints upload together. */
+/** At which the goals ask for the bytes that many checkpoints upload together: enough of them that merges and rebases have their share. */
 export const MANY_READS = 5
-const MANY_CHECKPOINTS = 100
+export const MANY_CHECKPOINTS = 100
+/** Of so many checkpoints in minutes; `--full` has them of the middle state as well. */
+const MANY_CHECKPOINTS_MB = 50
 
 const GRID_CHECKPOINTS = 5
 /** The first few still run code that is not compiled: a median of so many does not show it. */
@@ -56,13 +58,14 @@ export function defaultPlan(): Plan {
   return {
     changes: [
       ...product([SMALL_MB], CHANGES, BOTH, [0, MANY_READS], GRID_CHECKPOINTS, [OURS]),
-      ...oursAtMiddle([CHANGE_PERCENT]),
+      ...product([MIDDLE_MB], [CHANGE_PERCENT], BOTH, [0], CHECKPOINTS, [OURS]),
+      ...manyCheckpoints(MANY_CHECKPOINTS_MB, [CHANGE_PERCENT]),
       ...product([MIDDLE_MB], [CHANGE_PERCENT], BOTH, [MANY_READS], PEER_CHECKPOINTS, [
         LEVELDB_FILES,
       ]),
       ...product([MIDDLE_MB], [CHANGE_PERCENT], ['uniform'], [0], PEER_CHECKPOINTS, PEERS),
     ],
-    streams: [streamCell(MIDDLE_MB, 'uniform', 1)],
+    streams: [{ ...streamCell(MIDDLE_MB, 'uniform', 1), contenders: [OURS, FULL, LEVELDB_FILES] }],
   }
 }
 
@@ -70,8 +73,8 @@ export function fullPlan(): Plan {
   return {
     changes: [
       ...product([SMALL_MB], CHANGES, BOTH, READS, CHECKPOINTS, CONTENDER_NAMES),
-      ...oursAtMiddle(CHANGES),
-      ...product([MIDDLE_MB], CHANGES, BOTH, [1], CHECKPOINTS, [OURS]),
+      ...product([MIDDLE_MB], CHANGES, BOTH, [0, 1], CHECKPOINTS, [OURS]),
+      ...manyCheckpoints(MIDDLE_MB, CHANGES),
       ...product([MIDDLE_MB], CHANGES, BOTH, READS, PEER_CHECKPOINTS, PEERS),
       ...product([LARGE_MB], CHANGES, BOTH, [0, MANY_READS], CHECKPOINTS, [OURS]),
       ...product([LARGE_MB], [CHANGE_PERCENT], ['uniform'], [0], PEER_CHECKPOINTS, PEERS),
@@ -122,12 +125,8 @@ export function restricted(plan: Plan, only: readonly ContenderName[]): Plan {
   return { changes: restrict(plan.changes), streams: restrict(plan.streams) }
 }
 
-/** Our increments: as many checkpoints as show what merges and rebases cost. */
-function oursAtMiddle(changes: readonly number[]): ChangeCell[] {
-  return [
-    ...product([MIDDLE_MB], changes, BOTH, [0], CHECKPOINTS, [OURS]),
-    ...product([MIDDLE_MB], changes, BOTH, [MANY_READS], MANY_CHECKPOINTS, [OURS]),
-  ]
+function manyCheckpoints(stateMb: number, changes: readonly number[]): ChangeCell[] {
+  return product([stateMb], changes, BOTH, [MANY_READS], MANY_CHECKPOINTS, [OURS])
 }
 
 function streamCell(stateMb: number, keys: KeyDistribution, reads: number): StreamCell {

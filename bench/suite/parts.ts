@@ -26,7 +26,7 @@ interface RescaleParameters {
 /** By default two directions, out and in, as the whole is to take minutes. */
 const RESCALE: Readonly<Record<RunSize, RescaleParameters>> = {
   quick: { stateMb: 20, rounds: 1, directions: '1-2' },
-  default: { stateMb: 200, rounds: 3, directions: '1-2,3-2' },
+  default: { stateMb: 200, rounds: 1, directions: '1-2,3-2' },
   full: { stateMb: 2000, rounds: 3, directions: '1-2,2-1,2-3,3-2' },
 }
 const SIZES: SuitePart['parameters'] = { quick: ['--quick'], default: [], full: ['--full'] }
