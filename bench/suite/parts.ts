@@ -23,19 +23,23 @@ interface RescaleParameters {
   readonly directions: string
 }
 
-/** By default two directions, out and in, as the whole is to take minutes. */
+/** By default one measurement in two directions, out and in, as the whole is to take a quarter of an hour. */
 const RESCALE: Readonly<Record<RunSize, RescaleParameters>> = {
   quick: { stateMb: 20, rounds: 1, directions: '1-2' },
   default: { stateMb: 200, rounds: 1, directions: '1-2,3-2' },
   full: { stateMb: 2000, rounds: 3, directions: '1-2,2-1,2-3,3-2' },
 }
-const SIZES: SuitePart['parameters'] = { quick: ['--quick'], default: [], full: ['--full'] }
 
+/** `bench:smoke` is no part: it is for a first look, and what it measures the parts measure as well. */
 export const PARTS: readonly SuitePart[] = [
-  { ...placeOf('state'), parameters: SIZES, read: readPart },
-  { ...placeOf('incremental'), parameters: SIZES, read: readPart },
-  { ...placeOf('scale'), parameters: SIZES, read: readPart },
-  { ...placeOf('recovery'), parameters: SIZES, read: readPart },
+  { ...placeOf('state'), parameters: sizes('--keys', '50000'), read: readPart },
+  { ...placeOf('incremental'), parameters: sizes(), read: readPart },
+  { ...placeOf('scale'), parameters: sizes('--rounds', '1'), read: readPart },
+  {
+    ...placeOf('recovery'),
+    parameters: sizes('--state-mb', '100', '--rounds', '2'),
+    read: readPart,
+  },
   {
     ...placeOf('rescale'),
     parameters: {
@@ -45,8 +49,6 @@ export const PARTS: readonly SuitePart[] = [
     },
     read: readRescale,
   },
-  // Its bars are meant for one size.
-  { ...placeOf('smoke'), parameters: { ...SIZES, full: [] }, read: readPart },
 ]
 
 export function readPart(line: string): BenchPart {
@@ -61,6 +63,11 @@ function readRescale(line: string, size: RunSize): BenchPart {
 
 function rescaleParameters({ stateMb, rounds, directions }: RescaleParameters): string[] {
   return ['--state-mb', String(stateMb), '--rounds', String(rounds), '--directions', directions]
+}
+
+/** What the whole takes by default is less than the parts' own defaults together. */
+function sizes(...standard: readonly string[]): SuitePart['parameters'] {
+  return { quick: ['--quick'], default: standard, full: ['--full'] }
 }
 
 function placeOf(name: string): Pick<SuitePart, 'name' | 'module'> {
