@@ -23,7 +23,7 @@ interface RescaleParameters {
   readonly directions: string
 }
 
-/** By default one measurement in two directions, out and in, as the whole is to take a quarter of an hour. */
+/** By default one measurement in two directions, out and in, as the whole is to take minutes. */
 const RESCALE: Readonly<Record<RunSize, RescaleParameters>> = {
   quick: { stateMb: 20, rounds: 1, directions: '1-2' },
   default: { stateMb: 200, rounds: 1, directions: '1-2,3-2' },
