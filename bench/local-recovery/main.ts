@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { IncrementalRemoteKeyedStateHandleFields, RestoreStatistics } from '../../src/index.js'
 import { withTemporaryDirectory } from '../harness/command-line.js'
+import { medianOf } from '../harness/statistics.js'
 
 const ROUNDS = 5
 /** Of a gigabit per second. */
@@ -43,10 +44,6 @@ async function run<T>(task: Task): Promise<T> {
   return JSON.parse(line.value) as T
 }
 
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
-}
-
 /** Where a restore starts: what is left of the process that was killed, and how it was configured. */
 const KINDS = {
   fetched: 'nothing is left',
@@ -75,10 +72,10 @@ async function restores(
   }
   const where = mebibytesPerSecond === undefined ? 'on the same disk' : 'behind 1 Gbit/s'
   console.log(`storage ${where}, medians of ${ROUNDS}:`)
-  const slowest = median((figures.get('fetched') ?? []).map(({ durationMs }) => durationMs))
+  const slowest = medianOf((figures.get('fetched') ?? []).map(({ durationMs }) => durationMs))
   for (const [kind, all] of figures) {
-    const ms = median(all.map(({ durationMs }) => durationMs))
-    const cpuMs = median(all.map((figure) => figure.cpuMs))
+    const ms = medianOf(all.map(({ durationMs }) => durationMs))
+    const cpuMs = medianOf(all.map((figure) => figure.cpuMs))
     const { linkedTables, linkedBytes, fetchedTables, fetchedBytes } = all[0] ?? expectFigures()
     console.log(
       `  ${KINDS[kind].padEnd(20)} ${ms.toFixed(0).padStart(5)} ms, ${cpuMs.toFixed(0)} ms of CPU, ${(slowest / ms).toFixed(1)} times as fast; ` +

@@ -22,6 +22,7 @@ import {
   type StreamStateHandle,
   type TableHandle,
 } from '../../src/index.js'
+import { FixedRandom } from '../harness/fixed-random.js'
 import {
   contentsOf,
   keyOf,
@@ -44,8 +45,6 @@ const INCREMENTAL_CHECKPOINTS = 5
 const CHANGED_RECORDS = 10_000
 /** Of what is changed. */
 const REMOVED_FRACTION = 0.1
-/** From a fixed seed: the same in every run. */
-const SEED = 0x2545f491
 
 export interface Sources {
   readonly directory: string
@@ -115,14 +114,12 @@ export async function buildSources(
   const versions = new Uint8Array(Math.ceil(stateBytes / RECORD_BYTES))
   for (let record = 0; record < versions.length; record++) await job.write(versions, record)
   await job.checkpoint()
-  let random = SEED
+  const random = new FixedRandom()
   for (let checkpoint = 0; checkpoint < INCREMENTAL_CHECKPOINTS; checkpoint++) {
     for (let changes = 0; changes < CHANGED_RECORDS; changes++) {
-      random ^= random << 13
-      random ^= random >>> 17
-      random ^= random << 5
-      const record = (random >>> 0) % versions.length
-      if ((random >>> 8) % (1 / REMOVED_FRACTION) === 0) await job.remove(versions, record)
+      const drawn = random.nextUint32()
+      const record = drawn % versions.length
+      if ((drawn >>> 8) % (1 / REMOVED_FRACTION) === 0) await job.remove(versions, record)
       else await job.write(versions, record)
     }
     await job.checkpoint()

@@ -3,11 +3,10 @@
  * Only ratios within one run are judged.
  */
 import { randomUUID } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { S3ObjectStore } from '../../src/storage/s3/s3-object-store.js'
+import { withTemporaryDirectory } from '../harness/command-line.js'
+import { medianOf } from '../harness/statistics.js'
 import { countRequests, type RequestFigures } from './checkpoint-requests.js'
 import { openEndpoint, type Endpoint } from './endpoint.js'
 import { downloadRate, makeTables, uploadRate, waysOf, type Table, type Way } from './transfers.js'
@@ -50,24 +49,22 @@ async function main(): Promise<number> {
     return 0
   }
   const intervalSeconds = positive('interval-s', values['interval-s'])
-  const directory = await mkdtemp(join(tmpdir(), 'level-state-backend-bench-'))
-  const endpoint = await openEndpoint()
-  const prefix = `level-state-backend-bench/${randomUUID()}`
-  try {
-    const store = await S3ObjectStore.open({ ...endpoint, prefix })
-    const tables = makeTables(directory, positive('mb', values.mb) * 1e6)
-    const rates = await measure(
-      waysOf(endpoint, store, prefix),
-      tables,
-      positive('rounds', values.rounds),
-    )
-    const requests = await countRequests(endpoint, store, directory, intervalSeconds)
-    await removeAll(store)
-    return report(endpoint, rates, requests, intervalSeconds, values.json)
-  } finally {
-    await endpoint.close()
-    await rm(directory, { recursive: true, force: true })
-  }
+  const megabytes = positive('mb', values.mb)
+  const rounds = positive('rounds', values.rounds)
+  return withTemporaryDirectory(async (directory) => {
+    const endpoint = await openEndpoint()
+    const prefix = `level-state-backend-bench/${randomUUID()}`
+    try {
+      const store = await S3ObjectStore.open({ ...endpoint, prefix })
+      const tables = makeTables(directory, megabytes * 1e6)
+      const rates = await measure(waysOf(endpoint, store, prefix), tables, rounds)
+      const requests = await countRequests(endpoint, store, directory, intervalSeconds)
+      await removeAll(store)
+      return report(endpoint, rates, requests, intervalSeconds, values.json)
+    } finally {
+      await endpoint.close()
+    }
+  })
 }
 
 function positive(name: string, text: string): number {
@@ -118,7 +115,7 @@ function report(
   for (const direction of ['upload', 'download'] as const) {
     const { ours, sdk } = rates[direction]
     say(
-      `${direction}: ${median(ours).toFixed(0)} MB/s by the store, ${median(sdk).toFixed(0)} MB/s by the SDK, ` +
+      `${direction}: ${medianOf(ours).toFixed(0)} MB/s by the store, ${medianOf(sdk).toFixed(0)} MB/s by the SDK, ` +
         `ratio ${ratios[direction].toFixed(2)} (at least ${RATIO_MIN})`,
     )
   }
@@ -142,13 +139,7 @@ function report(
 
 /** The median of what the rounds say, each of two measurements close in time. */
 function ratioOf({ ours, sdk }: Rates): number {
-  return median(ours.map((rate, round) => rate / (sdk[round] ?? NaN)))
-}
-
-function median(numbers: readonly number[]): number {
-  const sorted = [...numbers].sort((a, b) => a - b)
-  const middle = sorted.length / 2
-  return ((sorted[Math.floor(middle)] ?? NaN) + (sorted[Math.ceil(middle) - 1] ?? NaN)) / 2
+  return medianOf(ours.map((rate, round) => rate / (sdk[round] ?? NaN)))
 }
 
 try {
