@@ -1,5 +1,5 @@
 /** Copies that a power failure does not undo: what the contenders by hand upload with. */
-import { copyFile, mkdir, open, readdir, stat } from 'node:fs/promises'
+import { copyFile, mkdir, open, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /** Returns the bytes copied; the name is durable when the directory was synced too. */
@@ -8,7 +8,7 @@ export async function copyDurably(from: string, to: string): Promise<number> {
   return syncFile(to)
 }
 
-export async function syncFile(path: string): Promise<number> {
+async function syncFile(path: string): Promise<number> {
   const file = await open(path, 'r+')
   try {
     await file.sync()
@@ -38,4 +38,25 @@ export async function copyTree(from: string, to: string): Promise<number> {
   }
   await syncDirectory(to)
   return bytes
+}
+
+/** Has `write` make a file of this name in `storage`, and makes it durable. Returns its bytes. */
+export async function writeDurably(
+  storage: string,
+  name: string,
+  write: (path: string) => Promise<unknown>,
+): Promise<number> {
+  await mkdir(storage, { recursive: true })
+  const path = join(storage, name)
+  await write(path)
+  const bytes = await syncFile(path)
+  await syncDirectory(storage)
+  return bytes
+}
+
+/** Removes what the names of older checkpoints begin. */
+export async function removeOlder(storage: string, checkpointId: number): Promise<void> {
+  for (const name of await readdir(storage)) {
+    if (Number.parseInt(name, 10) < checkpointId) await rm(join(storage, name), { recursive: true })
+  }
 }

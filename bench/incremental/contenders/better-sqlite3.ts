@@ -1,10 +1,10 @@
 /** SQLite and its online backup, which copies the whole database in steps between which the stream goes on. */
 import type { Buffer } from 'node:buffer'
-import { copyFile, mkdir, readdir, rm } from 'node:fs/promises'
+import { copyFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { requirePeer } from '../../state/optional-peers.js'
 import type { Contender, ContenderModule, RunningCheckpoint, Uploaded } from '../contender.js'
-import { syncDirectory, syncFile } from '../durable-files.js'
+import { removeOlder, writeDurably } from '../durable-files.js'
 import { CollectedWrites } from './collected-writes.js'
 
 interface Statement {
@@ -83,18 +83,15 @@ class BetterSqlite3 implements Contender {
   }
 
   async #backup(): Promise<Uploaded> {
-    await mkdir(this.#storage, { recursive: true })
-    const path = join(this.#storage, `${++this.#checkpointId}.sqlite`)
-    await this.#db.backup(path, { progress: () => BACKUP_PAGES })
-    const bytes = await syncFile(path)
-    await syncDirectory(this.#storage)
+    const name = `${++this.#checkpointId}.sqlite`
+    const bytes = await writeDurably(this.#storage, name, (path) =>
+      this.#db.backup(path, { progress: () => BACKUP_PAGES }),
+    )
     return { bytes, kind: 'backup' }
   }
 
-  async discardOld(): Promise<void> {
-    for (const name of await readdir(this.#storage)) {
-      if (Number.parseInt(name, 10) < this.#checkpointId) await rm(join(this.#storage, name))
-    }
+  discardOld(): Promise<void> {
+    return removeOlder(this.#storage, this.#checkpointId)
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,5 @@
 /** Closes LevelDB, copies its directory to storage, and opens it again: the stream stands meanwhile. */
-import { mkdir, readdir, rm } from 'node:fs/promises'
+import { mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type {
   Contender,
@@ -8,7 +8,7 @@ import type {
   RunningCheckpoint,
   Uploaded,
 } from '../contender.js'
-import { copyTree, syncDirectory } from '../durable-files.js'
+import { copyTree, removeOlder, syncDirectory } from '../durable-files.js'
 import { LevelDBContender } from './leveldb.js'
 
 export const levelDBCopy: ContenderModule = {
@@ -44,11 +44,7 @@ class LevelDBCopy extends LevelDBContender {
     return { bytes, kind: 'copy' }
   }
 
-  async discardOld(): Promise<void> {
-    for (const name of await readdir(this.storage)) {
-      if (Number(name) < this.#checkpointId) {
-        await rm(join(this.storage, name), { recursive: true })
-      }
-    }
+  discardOld(): Promise<void> {
+    return removeOlder(this.storage, this.#checkpointId)
   }
 }

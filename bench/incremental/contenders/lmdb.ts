@@ -1,10 +1,10 @@
 /** lmdb and its `backup`, which copies the whole database in a thread of its own while the stream goes on. */
 import type { Buffer } from 'node:buffer'
-import { copyFile, mkdir, readdir, rm } from 'node:fs/promises'
+import { copyFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { open, type RootDatabase } from 'lmdb'
 import type { Contender, ContenderModule, RunningCheckpoint, Uploaded } from '../contender.js'
-import { syncDirectory, syncFile } from '../durable-files.js'
+import { removeOlder, writeDurably } from '../durable-files.js'
 import { CollectedWrites } from './collected-writes.js'
 
 const FILE = 'state.mdb'
@@ -63,18 +63,13 @@ class Lmdb implements Contender {
   }
 
   async #backup(): Promise<Uploaded> {
-    await mkdir(this.#storage, { recursive: true })
-    const path = join(this.#storage, `${++this.#checkpointId}.mdb`)
-    await this.#db.backup(path, false)
-    const bytes = await syncFile(path)
-    await syncDirectory(this.#storage)
+    const name = `${++this.#checkpointId}.mdb`
+    const bytes = await writeDurably(this.#storage, name, (path) => this.#db.backup(path, false))
     return { bytes, kind: 'backup' }
   }
 
-  async discardOld(): Promise<void> {
-    for (const name of await readdir(this.#storage)) {
-      if (Number.parseInt(name, 10) < this.#checkpointId) await rm(join(this.#storage, name))
-    }
+  discardOld(): Promise<void> {
+    return removeOlder(this.#storage, this.#checkpointId)
   }
 
   async close(): Promise<void> {
