@@ -20,24 +20,30 @@ import { verifyCheckpoint } from '../../src/restore/verify-checkpoint.js'
 import { CheckpointStorage } from '../../src/storage/checkpoint-storage.js'
 import { MemoryObjectStore } from '../../src/storage/memory-object-store.js'
 import type { ObjectStore } from '../../src/storage/object-store.js'
+import { FaultObjectStore } from '../support/fault-object-store.js'
 import { ManualClock } from '../support/manual-clock.js'
 import { FakeTask } from './fake-task.js'
 
 export const OPERATOR_ID = 'op'
 export const TIMEOUT_MS = 1000
 
-export interface AttemptOptions extends Partial<CheckpointCoordinatorOptions> {
-  readonly objectStore?: ObjectStore
+export interface AttemptOptions<
+  S extends ObjectStore = ObjectStore,
+> extends Partial<CheckpointCoordinatorOptions> {
+  /** Default: one in memory that fails when the test says so. */
+  readonly objectStore?: S
   readonly jobId?: string
   readonly taskNames?: readonly string[]
   /** Default 0: all state is in objects. */
   readonly inlineThresholdBytes?: number
   /** Of each task; 1: every checkpoint stands alone. */
   readonly rebaseEvery?: number
+  /** Default Infinity; undefined: as many as the coordinator tolerates when nothing is said. */
+  readonly tolerableFailedCheckpoints?: number | undefined
 }
 
-export interface Attempt {
-  readonly objectStore: ObjectStore
+export interface Attempt<S extends ObjectStore = ObjectStore> {
+  readonly objectStore: S
   readonly storage: CheckpointStorage
   readonly clock: ManualClock
   readonly coordinator: CheckpointCoordinator
@@ -55,9 +61,12 @@ export interface Attempt {
   task(index: number): FakeTask
 }
 
+export function attempt<S extends ObjectStore = FaultObjectStore>(
+  options?: AttemptOptions<S>,
+): Attempt<S>
 export function attempt(options: AttemptOptions = {}): Attempt {
-  const { objectStore = new MemoryObjectStore(), jobId = 'job', taskNames = ['a', 'b'] } = options
-  const { inlineThresholdBytes = 0 } = options
+  const { objectStore = new FaultObjectStore(new MemoryObjectStore()), jobId = 'job' } = options
+  const { taskNames = ['a', 'b'], inlineThresholdBytes = 0 } = options
   const storage = new CheckpointStorage(objectStore, { jobId, inlineThresholdBytes })
   const clock = new ManualClock()
   const events: CheckpointEvent[] = []
@@ -98,6 +107,15 @@ export function attempt(options: AttemptOptions = {}): Attempt {
   }
   const parts = { objectStore, storage, clock, coordinator, tasks, told }
   return { ...parts, events, warnings, failures, begin, task }
+}
+
+/** An attempt that goes on from the newest checkpoint in storage, if there is one. */
+export async function begun<S extends ObjectStore = FaultObjectStore>(
+  options?: AttemptOptions<S>,
+): Promise<Attempt<S>> {
+  const running = attempt(options)
+  await running.begin()
+  return running
 }
 
 /** A task that is elsewhere: it does its part when the test says so, and is answered for by messages. */
@@ -144,7 +162,7 @@ export function statuses(events: readonly CheckpointEvent[]): string[] {
 
 /** Lets everything run that does not wait for the test. */
 export async function settle(): Promise<void> {
-  for (let turns = 0; turns < 30; turns++) await turn()
+  for (let turns = 0; turns < 50; turns++) await turn()
 }
 
 /** That nothing it names is missing or damaged. */

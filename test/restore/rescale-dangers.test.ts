@@ -4,15 +4,15 @@
  */
 import { afterEach, describe, expect, it } from 'vitest'
 import type { RebasePolicy } from '../../src/checkpoint/rebase-policy.js'
-import type { BackendKind } from '../support/state-task.js'
+import { groupOf, type BackendKind } from '../support/state-task.js'
 import {
   BASES,
   BOUNDARY_GROUPS,
   DELTAS_ONLY,
-  groupOf,
   HALVES,
   isAtBoundary,
   KEYS,
+  MAX_PARALLELISM,
   SplitJob,
   UNEVEN,
   WHOLE,
@@ -129,7 +129,7 @@ describe.each(KINDS)(
 it('one half alone deletes everything it has: the other loses nothing', async () => {
   const split = await startWhole('leveldb', DELTAS_ONLY)
   await split.restart(HALVES)
-  split.write((key) => (groupOf(key) <= 31 ? undefined : null))
+  split.write((key) => (groupOf(key, MAX_PARALLELISM) <= 31 ? undefined : null))
   await split.checkpoint()
   await split.expectTablesInRange()
   await split.restart(WHOLE)

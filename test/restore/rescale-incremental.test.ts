@@ -10,7 +10,6 @@ import type { TableHandle } from '../../src/checkpoint/keyed-state-handle.js'
 import type { RebasePolicy } from '../../src/checkpoint/rebase-policy.js'
 import { keyGroupOf } from '../../src/record/composite-key.js'
 import { KeyGroupRange } from '../../src/record/key-group-range.js'
-import { computeKeyGroupForKeyHash } from '../../src/record/key-group-range-assignment.js'
 import { numberKey } from '../../src/record/key-serializer.js'
 import { CheckpointStorage } from '../../src/storage/checkpoint-storage.js'
 import { MemoryObjectStore } from '../../src/storage/memory-object-store.js'
@@ -18,6 +17,7 @@ import { userKeyOf } from '../../src/table/internal-key.js'
 import { TableReader } from '../../src/table/table-reader.js'
 import { FaultObjectStore } from '../support/fault-object-store.js'
 import {
+  groupOf,
   handleOf,
   MAX_PARALLELISM,
   stateBackendOf,
@@ -35,8 +35,6 @@ const KEYS = 400
 const DELTAS: Partial<RebasePolicy> = { smallStateBytes: 2 ** 30, deltaCountMax: 1000 }
 
 const range = (start: number, end: number): KeyGroupRange => KeyGroupRange.of(start, end)
-const groupOf = (key: number): number =>
-  computeKeyGroupForKeyHash(numberKey.hashCode(key), MAX_PARALLELISM)
 
 let puts: string[] = []
 let objects = new FaultObjectStore(new MemoryObjectStore())
@@ -74,7 +72,7 @@ async function open(
 function write(backend: Backend, within: KeyGroupRange, text: string): void {
   const { value } = statesOf(backend)
   for (let key = 0; key < KEYS; key++) {
-    const group = groupOf(key)
+    const group = groupOf(key, MAX_PARALLELISM)
     if (!within.contains(group) || !backend.keyGroupRange.contains(group)) continue
     backend.setCurrentKey(key)
     value.update(`${text} of ${key}`)

@@ -6,8 +6,8 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { KeyGroupRange } from '../../src/record/key-group-range.js'
 import { computeKeyGroupRangeForOperatorIndex } from '../../src/record/key-group-range-assignment.js'
 import { seedOfRun } from '../support/random.js'
-import { collect } from '../support/state-task.js'
-import { groupOf, KEYS, PARALLELISMS, RescaledJob } from './rescaled-job.js'
+import { collect, groupOf } from '../support/state-task.js'
+import { KEYS, MAX_PARALLELISM, PARALLELISMS, RescaledJob } from './rescaled-job.js'
 
 const ROUNDS = 100
 /** What there is to be in every run of so many rounds, whatever its seed. */
@@ -99,7 +99,7 @@ describe('an in-memory backend', () => {
     const middle = KeyGroupRange.of(20, 40)
     await job.restart([KeyGroupRange.of(0, 76)], 'leveldb')
     const keys = Array.from({ length: KEYS }, (_, key) => key)
-    const within = keys.filter((key) => middle.contains(groupOf(key)))
+    const within = keys.filter((key) => middle.contains(groupOf(key, MAX_PARALLELISM)))
     // The first table has keys on both sides of the range and none in it; the second is all in it.
     for (const key of keys) if (!within.includes(key)) job.at(key).value.update('x')
     await job.checkpoint(true)
@@ -117,7 +117,7 @@ describe('the first checkpoint after a rescale', () => {
   it('uploads only what was cut and what changed', async () => {
     job = new RescaledJob(2, {})
     await job.restart(
-      [0, 1, 2, 3].map((index) => computeKeyGroupRangeForOperatorIndex(77, 4, index)),
+      [0, 1, 2, 3].map((index) => computeKeyGroupRangeForOperatorIndex(MAX_PARALLELISM, 4, index)),
     )
     for (let key = 0; key < KEYS; key++) job.at(key).value.update('x'.repeat(50))
     await job.checkpoint(true)

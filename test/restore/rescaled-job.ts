@@ -10,10 +10,7 @@ import { HashMapStateBackend } from '../../src/hash-map-state-backend.js'
 import { LevelDBStateBackend } from '../../src/leveldb-state-backend.js'
 import { keyGroupOf } from '../../src/record/composite-key.js'
 import { KeyGroupRange } from '../../src/record/key-group-range.js'
-import {
-  computeKeyGroupForKeyHash,
-  computeKeyGroupRangeForOperatorIndex,
-} from '../../src/record/key-group-range-assignment.js'
+import { computeKeyGroupRangeForOperatorIndex } from '../../src/record/key-group-range-assignment.js'
 import { numberKey } from '../../src/record/key-serializer.js'
 import { PACKED_ENTRIES_MAX } from '../../src/state/spilling.js'
 import type { StateBackend } from '../../src/state-backend.js'
@@ -25,6 +22,7 @@ import { TableReader } from '../../src/table/table-reader.js'
 import { SeededRandom } from '../support/random.js'
 import {
   collect,
+  groupOf,
   handleOf,
   SMALL_MEMORY_BYTES,
   statesOf,
@@ -37,7 +35,7 @@ import {
 } from '../support/state-task.js'
 import { expectFilesInRange } from './local-files.js'
 
-const MAX_PARALLELISM = 77
+export const MAX_PARALLELISM = 77
 export const KEYS = 400
 /** Keys with large maps and lists. */
 const SPILLING_KEYS = 6
@@ -49,10 +47,6 @@ const DEAL_EVERY = 10
 const QUIET_GROUPS = 20
 
 const REBASE_OFTEN: Partial<RebasePolicy> = { smallStateBytes: 4000, deltaCountMax: 5 }
-
-export function groupOf(key: number): number {
-  return computeKeyGroupForKeyHash(numberKey.hashCode(key), MAX_PARALLELISM)
-}
 
 interface Task {
   readonly directory: string
@@ -94,7 +88,7 @@ export class RescaledJob {
     const quietStart = this.random.below(MAX_PARALLELISM - QUIET_GROUPS)
     this.#quiet = KeyGroupRange.of(quietStart, quietStart + QUIET_GROUPS - 1)
     const written = Array.from({ length: KEYS }, (_, key) => key).filter(
-      (key) => !this.#quiet.contains(groupOf(key)),
+      (key) => !this.#quiet.contains(groupOf(key, MAX_PARALLELISM)),
     )
     this.#spilling = written.slice(0, SPILLING_KEYS)
     this.#objects = objectStore
@@ -144,7 +138,9 @@ export class RescaledJob {
   }
 
   at(key: number): TaskStates {
-    const task = this.tasks.find(({ backend }) => backend.keyGroupRange.contains(groupOf(key)))
+    const task = this.tasks.find(({ backend }) =>
+      backend.keyGroupRange.contains(groupOf(key, MAX_PARALLELISM)),
+    )
     if (task === undefined) throw new Error(`no task has key ${key}`)
     task.backend.setCurrentKey(key)
     return task.states
@@ -153,7 +149,7 @@ export class RescaledJob {
   write(): void {
     const { random, model } = this
     const key = random.chance(0.03) ? random.pick(this.#spilling) : random.below(KEYS)
-    if (this.#quiet.contains(groupOf(key))) return
+    if (this.#quiet.contains(groupOf(key, MAX_PARALLELISM))) return
     const states = this.at(key)
     if (random.chance(0.3)) {
       this.#see('delete')

@@ -10,7 +10,6 @@ import { HashMapStateBackend } from '../../src/hash-map-state-backend.js'
 import { LevelDBStateBackend } from '../../src/leveldb-state-backend.js'
 import { keyGroupOf } from '../../src/record/composite-key.js'
 import { KeyGroupRange } from '../../src/record/key-group-range.js'
-import { computeKeyGroupForKeyHash } from '../../src/record/key-group-range-assignment.js'
 import { numberKey } from '../../src/record/key-serializer.js'
 import type { StateBackend } from '../../src/state-backend.js'
 import { CheckpointStateReader } from '../../src/storage/checkpoint-state-reader.js'
@@ -20,6 +19,7 @@ import { ValueType } from '../../src/table/internal-key.js'
 import { TableReader } from '../../src/table/table-reader.js'
 import {
   collect,
+  groupOf,
   handleOf,
   namedObjects,
   SMALL_MEMORY_BYTES,
@@ -33,7 +33,7 @@ import {
 } from '../support/state-task.js'
 import { expectFilesInRange } from './local-files.js'
 
-const MAX_PARALLELISM = 64
+export const MAX_PARALLELISM = 64
 export const WHOLE: readonly KeyGroupRange[] = [KeyGroupRange.of(0, 63)]
 export const HALVES: readonly KeyGroupRange[] = [KeyGroupRange.of(0, 31), KeyGroupRange.of(32, 63)]
 /** A cut elsewhere, so that what was cut once is cut again. */
@@ -52,11 +52,8 @@ export const BASES: Partial<RebasePolicy> = { smallStateBytes: 0, deltaFractionM
 /** A base is never renewed, so there never is one. */
 export const DELTAS_ONLY: Partial<RebasePolicy> = { smallStateBytes: 2 ** 40 }
 
-export function groupOf(key: number): number {
-  return computeKeyGroupForKeyHash(numberKey.hashCode(key), MAX_PARALLELISM)
-}
-
-export const isAtBoundary = (key: number): boolean => BOUNDARY_GROUPS.includes(groupOf(key))
+export const isAtBoundary = (key: number): boolean =>
+  BOUNDARY_GROUPS.includes(groupOf(key, MAX_PARALLELISM))
 
 export interface FoundTable {
   readonly role: 'base' | 'delta'
@@ -112,7 +109,9 @@ export class SplitJob {
   }
 
   #at(key: number): TaskStates {
-    const task = this.#tasks.find(({ backend }) => backend.keyGroupRange.contains(groupOf(key)))
+    const task = this.#tasks.find(({ backend }) =>
+      backend.keyGroupRange.contains(groupOf(key, MAX_PARALLELISM)),
+    )
     if (task === undefined) throw new Error(`no task has key ${key}`)
     task.backend.setCurrentKey(key)
     return task.states

@@ -21,6 +21,15 @@ export type FaultPlan = (operation: FaultOperation, key: string) => Fault | Prom
 
 const noFaults: FaultPlan = () => undefined
 
+/** Fails the operations whose key contains `part`. */
+export function failing(
+  operation: FaultOperation,
+  part: string,
+  fault: 'before' | 'after' = 'before',
+): FaultPlan {
+  return (tried, key) => (tried === operation && key.includes(part) ? fault : undefined)
+}
+
 export class FaultObjectStore implements ObjectStore {
   readonly description = 'faulty store'
   readonly supports: { readonly conditionalPut: boolean }

@@ -18,6 +18,7 @@ import type { Clock } from '../../src/common/clock.js'
 import { HashMapStateBackend } from '../../src/hash-map-state-backend.js'
 import { LevelDBStateBackend } from '../../src/leveldb-state-backend.js'
 import { KeyGroupRange } from '../../src/record/key-group-range.js'
+import { computeKeyGroupForKeyHash } from '../../src/record/key-group-range-assignment.js'
 import { numberKey } from '../../src/record/key-serializer.js'
 import type { KeyedStateBackendOptions, StateBackend } from '../../src/state-backend.js'
 import { listState, mapState, valueState } from '../../src/state/state-descriptor.js'
@@ -34,6 +35,11 @@ export type BackendKind = 'leveldb' | 'hashmap'
 export const SMALL_MEMORY_BYTES: number = 8 * 2 ** 20
 export const MAX_PARALLELISM = 16
 export const WHOLE_RANGE: KeyGroupRange = KeyGroupRange.of(0, MAX_PARALLELISM - 1)
+
+/** The key group of a key of `numberKey`. */
+export function groupOf(key: number, maxParallelism: number): number {
+  return computeKeyGroupForKeyHash(numberKey.hashCode(key), maxParallelism)
+}
 
 /** A fresh directory that is gone when the test is. */
 export function temporaryDirectory(): string {
