@@ -5,19 +5,23 @@
 import { rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { AbstractKeyedStateBackend } from './abstract-keyed-state-backend.js'
+import { BufferedKeyedStateBackend } from './buffered-keyed-state-backend.js'
+import type { CheckpointableKeyedStateBackend } from './checkpoint/checkpointable-keyed-state-backend.js'
 import { Slicer } from './common/slicer.js'
 import {
   assembleParts,
   settingsOf,
   withIncarnation,
-  type CommonStateBackendOptions,
   type Foundation,
   type Incarnation,
   type Settings,
 } from './keyed-backend-assembly.js'
 import { loadResident } from './restore/resident-restore.js'
-import type { KeyedStateBackendOptions, StateBackend } from './state-backend.js'
+import type {
+  CommonStateBackendOptions,
+  KeyedStateBackendOptions,
+  StateBackend,
+} from './state-backend.js'
 import { adoptCells } from './state/raw-cell-codec.js'
 import { ResidentTables } from './store/resident-tables.js'
 import {
@@ -49,7 +53,7 @@ export class HashMapStateBackend implements StateBackend {
 
   async createKeyedStateBackend<K>(
     options: KeyedStateBackendOptions<K>,
-  ): Promise<HeapKeyedStateBackend<K>> {
+  ): Promise<CheckpointableKeyedStateBackend<K>> {
     if (this.#directory !== undefined) return this.#create(this.#directory, options)
     const parent = tmpdir()
     if (!this.#sweptScratch) sweepScratchDirectories(parent)
@@ -68,7 +72,7 @@ export class HashMapStateBackend implements StateBackend {
     directory: string,
     options: KeyedStateBackendOptions<K>,
     discarded?: () => void,
-  ): Promise<HeapKeyedStateBackend<K>> {
+  ): Promise<CheckpointableKeyedStateBackend<K>> {
     return withIncarnation(directory, options, this.#settings, (incarnation) => {
       const discard = (): void => {
         incarnation.discard()
@@ -79,14 +83,11 @@ export class HashMapStateBackend implements StateBackend {
   }
 }
 
-/** Made by `HashMapStateBackend.createKeyedStateBackend`. */
-export class HeapKeyedStateBackend<K> extends AbstractKeyedStateBackend<K> {}
-
 async function build<K>(
   options: KeyedStateBackendOptions<K>,
   incarnation: Incarnation,
   settings: Settings,
-): Promise<HeapKeyedStateBackend<K>> {
+): Promise<CheckpointableKeyedStateBackend<K>> {
   const { databaseDirectory, restored } = incarnation
   // Numbers of tables that a clip left empty are missing among the files.
   const firstNumber = 1 + restored.files.reduce((most, { number }) => Math.max(most, number), 0)
@@ -95,7 +96,7 @@ async function build<K>(
   const paths = restored.files.map((file) => join(databaseDirectory, tableFileName(file.number)))
   await loadResident(paths, restored.meta?.states ?? [], parts.buffer, new Slicer(settings.clock))
   rmSync(databaseDirectory, { recursive: true, force: true })
-  return new HeapKeyedStateBackend(parts)
+  return new BufferedKeyedStateBackend(parts)
 }
 
 function foundation(firstNumber: number, settings: Settings): Foundation {

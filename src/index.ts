@@ -91,8 +91,11 @@ export {
   CheckpointStateReader,
   type CheckpointStateReaderOptions,
 } from './storage/checkpoint-state-reader.js'
-export { DirectoryObjectStore } from './storage/directory-object-store.js'
-export { MemoryObjectStore } from './storage/memory-object-store.js'
+export {
+  DirectoryObjectStore,
+  type DirectoryObjectStoreOptions,
+} from './storage/directory-object-store.js'
+export { MemoryObjectStore, type MemoryObjectStoreOptions } from './storage/memory-object-store.js'
 export {
   bodyOfBytes,
   bodyOfFile,
@@ -106,17 +109,13 @@ export {
 } from './storage/object-store.js'
 
 export { MemoryBudget } from './store/memory-budget.js'
-export type { KeyedStateBackendOptions, StateBackend } from './state-backend.js'
-export {
-  HashMapStateBackend,
-  HeapKeyedStateBackend,
-  type HashMapStateBackendOptions,
-} from './hash-map-state-backend.js'
-export {
-  LevelDBKeyedStateBackend,
-  LevelDBStateBackend,
-  type LevelDBStateBackendOptions,
-} from './leveldb-state-backend.js'
+export type {
+  CommonStateBackendOptions,
+  KeyedStateBackendOptions,
+  StateBackend,
+} from './state-backend.js'
+export { HashMapStateBackend, type HashMapStateBackendOptions } from './hash-map-state-backend.js'
+export { LevelDBStateBackend, type LevelDBStateBackendOptions } from './leveldb-state-backend.js'
 
 export {
   decodeCheckpointMetadata,

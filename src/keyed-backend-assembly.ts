@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import type { KeyedStateBackendParts } from './abstract-keyed-state-backend.js'
+import type { KeyedStateBackendParts } from './buffered-keyed-state-backend.js'
 import { IncrementalRemoteKeyedStateHandle } from './checkpoint/keyed-state-handle.js'
 import { GenerationPipeline } from './checkpoint/generation-pipeline.js'
 import { rebasePolicyOf, type RebasePolicy } from './checkpoint/rebase-policy.js'
@@ -13,31 +13,18 @@ import { SnapshotStrategy, type BaseSource } from './checkpoint/snapshot-strateg
 import { systemClock, type Clock } from './common/clock.js'
 import { StateBackendError } from './errors.js'
 import { restoreTables, type RestoredTables } from './restore/restore-operation.js'
-import { checkKeyedStateBackendOptions, type KeyedStateBackendOptions } from './state-backend.js'
+import {
+  checkKeyedStateBackendOptions,
+  type CommonStateBackendOptions,
+  type KeyedStateBackendOptions,
+} from './state-backend.js'
 import { KeyContext } from './state/key-context.js'
 import { KeptBaseTables } from './store/kept-base-tables.js'
 import type { CapturedTables, LevelDBStore } from './store/leveldb-store.js'
-import { MemoryBudget } from './store/memory-budget.js'
+import { MemoryBudget, memoryShareOf } from './store/memory-budget.js'
 import { WorkDirectory } from './store/work-directory.js'
 import { WriteBuffer, type Generation } from './store/write-buffer.js'
 import { tableFileName } from './table/manifest.js'
-
-/** Options of both state backends. */
-export interface CommonStateBackendOptions {
-  /** Memory of each keyed backend in bytes, or a budget that several share. Default 256 MiB each. */
-  readonly memory?: number | MemoryBudget
-  /** Compression of tables, local and in storage. Default `none`: reads are faster; `snappy` where storage or network is dear. */
-  readonly compression?: 'none' | 'snappy'
-  /** When checkpoints renew their base. */
-  readonly rebasePolicy?: Partial<RebasePolicy>
-  /**
-   * Keeps all tables of the last completed checkpoint on local disk, also those that LevelDB compacts away, so that a restore on this
-   * machine after a crash fetches nothing that survived it. Takes up to as much disk again as the state does. Default false: a restore
-   * links what happens to be there.
-   */
-  readonly localRecovery?: boolean
-  readonly clock?: Clock
-}
 
 export interface Settings {
   readonly budget: MemoryBudget
@@ -169,7 +156,7 @@ export function assembleParts<K>(
   const buffer = new WriteBuffer({
     keySerializer,
     keyGroupRange,
-    memory: budget.share(compression),
+    memory: memoryShareOf(budget, compression),
     resident: store === undefined,
     storeIsEmpty: restored.meta === undefined,
     load: (key) => store?.get(key),

@@ -1,17 +1,22 @@
 /** Keyed state in LevelDB on local disk: any size of state, incremental checkpoints. */
-import { AbstractKeyedStateBackend } from './abstract-keyed-state-backend.js'
+import { BufferedKeyedStateBackend } from './buffered-keyed-state-backend.js'
+import type { CheckpointableKeyedStateBackend } from './checkpoint/checkpointable-keyed-state-backend.js'
 import {
   assembleParts,
   settingsOf,
   withIncarnation,
-  type CommonStateBackendOptions,
   type Foundation,
   type Incarnation,
   type Settings,
 } from './keyed-backend-assembly.js'
 import type { KeyGroupRange } from './record/key-group-range.js'
-import type { KeyedStateBackendOptions, StateBackend } from './state-backend.js'
+import type {
+  CommonStateBackendOptions,
+  KeyedStateBackendOptions,
+  StateBackend,
+} from './state-backend.js'
 import { LevelDBStore } from './store/leveldb-store.js'
+import { memoryShareOf } from './store/memory-budget.js'
 import { Sweeper } from './store/sweeper.js'
 import { writeManifest } from './table/manifest.js'
 
@@ -34,20 +39,17 @@ export class LevelDBStateBackend implements StateBackend {
 
   createKeyedStateBackend<K>(
     options: KeyedStateBackendOptions<K>,
-  ): Promise<LevelDBKeyedStateBackend<K>> {
+  ): Promise<CheckpointableKeyedStateBackend<K>> {
     return withIncarnation(this.#directory, options, this.#settings, async (incarnation) => {
       const store = await openStore(incarnation, this.#settings)
       const restored = incarnation.restored.meta !== undefined
       const below = foundation(store, options.keyGroupRange, restored)
-      return new LevelDBKeyedStateBackend(
+      return new BufferedKeyedStateBackend(
         assembleParts(options, incarnation, this.#settings, below),
       )
     })
   }
 }
-
-/** Made by `LevelDBStateBackend.createKeyedStateBackend`. */
-export class LevelDBKeyedStateBackend<K> extends AbstractKeyedStateBackend<K> {}
 
 function openStore(incarnation: Incarnation, settings: Settings): Promise<LevelDBStore> {
   const { databaseDirectory: directory, restored } = incarnation
@@ -57,7 +59,7 @@ function openStore(incarnation: Incarnation, settings: Settings): Promise<LevelD
   }
   return LevelDBStore.open({
     directory,
-    memory: settings.budget.share(settings.compression),
+    memory: memoryShareOf(settings.budget, settings.compression),
     compression: settings.compression,
     lastSequence,
     restored: restored.meta !== undefined,

@@ -1,11 +1,31 @@
 /** What a program configures: a factory of keyed state backends. */
 import type { CheckpointableKeyedStateBackend } from './checkpoint/checkpointable-keyed-state-backend.js'
 import type { IncrementalRemoteKeyedStateHandleFields } from './checkpoint/keyed-state-handle.js'
+import type { RebasePolicy } from './checkpoint/rebase-policy.js'
+import type { Clock } from './common/clock.js'
 import { StateBackendError } from './errors.js'
 import type { KeyGroupRange } from './record/key-group-range.js'
 import { checkParallelismPreconditions } from './record/key-group-range-assignment.js'
 import type { KeySerializer } from './record/key-serializer.js'
 import type { CheckpointStateReader } from './storage/checkpoint-state-reader.js'
+import type { MemoryBudget } from './store/memory-budget.js'
+
+/** Options of both state backends. */
+export interface CommonStateBackendOptions {
+  /** Memory of each keyed backend in bytes, or a budget that several share. Default 256 MiB each. */
+  readonly memory?: number | MemoryBudget
+  /** Compression of tables, local and in storage. Default `none`: reads are faster; `snappy` where storage or network is dear. */
+  readonly compression?: 'none' | 'snappy'
+  /** When checkpoints renew their base. */
+  readonly rebasePolicy?: Partial<RebasePolicy>
+  /**
+   * Keeps all tables of the last completed checkpoint on local disk, also those that LevelDB compacts away, so that a restore on this
+   * machine after a crash fetches nothing that survived it. Takes up to as much disk again as the state does. Default false: a restore
+   * links what happens to be there.
+   */
+  readonly localRecovery?: boolean
+  readonly clock?: Clock
+}
 
 export interface KeyedStateBackendOptions<K> {
   /** Names the operator in local file names and messages: letters, digits, dots, dashes and underscores, at most 100. */

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { ClassicLevel } from 'classic-level'
 import type { IncrementalRemoteKeyedStateHandle, KeyGroupRange } from '../../src/index.js'
 import { COMPOSITE_KEY_PREFIX_BYTES, keyGroupRangeBounds } from '../../src/record/composite-key.js'
-import { MemoryBudget } from '../../src/store/memory-budget.js'
+import { MemoryBudget, memoryShareOf } from '../../src/store/memory-budget.js'
 import { tableFileName, writeManifest } from '../../src/table/manifest.js'
 import { Stopwatch, type Measurement, type Restore } from './measurement.js'
 import { ContentsCounter, KEY_BYTES, MAX_PARALLELISM, VALUE_BYTES } from './records.js'
@@ -143,7 +143,7 @@ async function openLinked(sources: Sources, handle: Handle, directory: string): 
 
 /** With the options our store opens its own with. */
 async function openDatabase(directory: string): Promise<Database> {
-  const { blockCacheBytes, memtableBytes } = new MemoryBudget(MEMORY_BYTES).share('none')
+  const { blockCacheBytes, memtableBytes } = memoryShareOf(new MemoryBudget(MEMORY_BYTES), 'none')
   const database = new ClassicLevel<Buffer, Buffer>(directory, {
     keyEncoding: 'buffer',
     valueEncoding: 'buffer',

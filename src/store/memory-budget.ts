@@ -57,25 +57,28 @@ export class MemoryBudget {
       )
     }
   }
+}
 
-  /** The share of one backend whose tables are compressed or not. */
-  share(compression: 'none' | 'snappy'): MemoryShare {
-    const bytes = this.totalBytes / this.backends
-    const memtableBytes = Math.min(
-      Math.max(bytes * MEMTABLE_FRACTION, MIN_MEMTABLE_BYTES),
-      MAX_MEMTABLE_BYTES,
-    )
-    const blockCacheBytes =
-      compression === 'none'
-        ? UNUSED_BLOCK_CACHE_BYTES
-        : (bytes - 2 * memtableBytes) * BLOCK_CACHE_FRACTION
-    const rest = bytes - 2 * memtableBytes - blockCacheBytes
-    const writeBufferBytes = rest * WRITE_BUFFER_FRACTION
-    return {
-      memtableBytes: Math.floor(memtableBytes),
-      blockCacheBytes: Math.floor(blockCacheBytes),
-      writeBufferBytes: Math.floor(writeBufferBytes),
-      readCacheBytes: Math.floor(rest - writeBufferBytes),
-    }
+/** The share of one backend whose tables are compressed or not. */
+export function memoryShareOf(
+  { totalBytes, backends }: MemoryBudget,
+  compression: 'none' | 'snappy',
+): MemoryShare {
+  const bytes = totalBytes / backends
+  const memtableBytes = Math.min(
+    Math.max(bytes * MEMTABLE_FRACTION, MIN_MEMTABLE_BYTES),
+    MAX_MEMTABLE_BYTES,
+  )
+  const blockCacheBytes =
+    compression === 'none'
+      ? UNUSED_BLOCK_CACHE_BYTES
+      : (bytes - 2 * memtableBytes) * BLOCK_CACHE_FRACTION
+  const rest = bytes - 2 * memtableBytes - blockCacheBytes
+  const writeBufferBytes = rest * WRITE_BUFFER_FRACTION
+  return {
+    memtableBytes: Math.floor(memtableBytes),
+    blockCacheBytes: Math.floor(blockCacheBytes),
+    writeBufferBytes: Math.floor(writeBufferBytes),
+    readCacheBytes: Math.floor(rest - writeBufferBytes),
   }
 }

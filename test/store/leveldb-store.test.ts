@@ -4,7 +4,7 @@ import { readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { LevelDBStore, type LevelDBStoreOptions } from '../../src/store/leveldb-store.js'
-import { MemoryBudget } from '../../src/store/memory-budget.js'
+import { MemoryBudget, memoryShareOf } from '../../src/store/memory-budget.js'
 import { readManifest } from '../../src/table/manifest.js'
 import { observed, resetObserved } from '../support/observed-level.js'
 import { SeededRandom } from '../support/random.js'
@@ -22,7 +22,7 @@ vi.mock('classic-level', async (original) => {
 })
 
 function optionsFor(directory: string, restored = false): LevelDBStoreOptions {
-  const memory = new MemoryBudget(SMALL_MEMORY_BYTES).share('none')
+  const memory = memoryShareOf(new MemoryBudget(SMALL_MEMORY_BYTES), 'none')
   return { directory, memory, compression: 'none', lastSequence: 0, restored }
 }
 

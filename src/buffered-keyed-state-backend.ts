@@ -1,6 +1,6 @@
 /**
- * What both keyed state backends are: the current key, the registered states, the write buffer, and snapshots. They differ in what
- * lies below the buffer, which the backend's builder puts together (`KeyedStateBackendParts`).
+ * The keyed state backend that every state backend creates: the current key, the registered states, the write buffer, and snapshots.
+ * State backends differ in what lies below the buffer (`KeyedStateBackendParts`). Users see the contract only.
  */
 import type { Buffer } from 'node:buffer'
 import type { CheckpointOptions } from './checkpoint/checkpoint-options.js'
@@ -50,7 +50,7 @@ export interface KeyedStateBackendParts<K> {
   readonly release: () => Promise<void>
 }
 
-export abstract class AbstractKeyedStateBackend<K> implements CheckpointableKeyedStateBackend<K> {
+export class BufferedKeyedStateBackend<K> implements CheckpointableKeyedStateBackend<K> {
   readonly keyGroupRange: KeyGroupRange
   readonly maxParallelism: number
   readonly restored: RestoreStatistics
@@ -67,7 +67,6 @@ export abstract class AbstractKeyedStateBackend<K> implements CheckpointableKeye
   #inProgress = 0
   #closed: Promise<void> | undefined
 
-  /** @internal */
   constructor(parts: KeyedStateBackendParts<K>) {
     this.#parts = parts
     this.#context = parts.context
