@@ -60,8 +60,8 @@ export async function mergeDeltas(
     for (const delta of deltas) readers.push(TableReader.open(delta.path))
     options.slicer.restart()
     for (const entry of mergeEntries(readers.map((reader) => reader.entries()))) {
-      table.add(entry.userKey, entry.sequence, entry.type, entry.value)
-      sketch.add(entry.userKey, entry.userKey.length + entry.value.length)
+      const keyHash = table.add(entry.userKey, entry.sequence, entry.type, entry.value)
+      sketch.add(keyHash, entry.userKey.length + entry.value.length)
       if (!options.slicer.due()) continue
       throwIfAborted(options.signal)
       await table.flush()

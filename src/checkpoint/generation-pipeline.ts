@@ -3,7 +3,8 @@
  *
  * Invariants
  * A1 Generations are written and retired in the order they were frozen, one at a time.
- * A2 A snapshot is planned right after its generation was written and before the next one is.
+ * A2 A snapshot is planned right after its generation was written and before the next one is. The in-memory backend's generation is
+ *    retired before, since what it folds into is the store.
  * A3 After the first failure to write a generation nothing is written or planned any more: the order of writes would have a hole.
  * A4 After `close` nothing is begun: what comes in is dropped, also what retiring the generation under way freezes.
  */
@@ -41,6 +42,8 @@ export class GenerationPipeline {
   readonly #queue = new SerialQueue()
   readonly #slicer: Slicer
   #lastSequence: number
+  /** In the store, and not yet in the read cache. */
+  #written: Generation | undefined
   /** Why nothing is begun any more. */
   #end: { readonly error: unknown } | undefined
 
@@ -58,10 +61,14 @@ export class GenerationPipeline {
   /** Takes over a frozen generation; drops it after a failure or `close`. */
   submit(generation: Generation): void {
     if (this.#end !== undefined) return
+    this.#push(() => this.#write(generation))
+  }
+
+  #push(work: () => Promise<void>): void {
     void this.#queue.push(async () => {
       if (this.#end !== undefined) return
       try {
-        await this.#write(generation)
+        await work()
       } catch (error) {
         this.#end ??= { error }
         this.#options.onFailure(error)
@@ -101,7 +108,8 @@ export class GenerationPipeline {
   }
 
   async #write(generation: Generation): Promise<void> {
-    const { buffer, store, strategy, table, onWritten } = this.#options
+    await this.#retire()
+    const { buffer, store, strategy, table } = this.#options
     const written = await writeGeneration(
       {
         keySerializer: buffer.keySerializer,
@@ -119,8 +127,20 @@ export class GenerationPipeline {
     )
     const deltas = written.map(({ file, sketch }) => deltaTable(file, sketch))
     this.#lastSequence = deltas.at(-1)?.toSequence ?? this.#lastSequence
-    await buffer.retire(generation, this.#slicer)
     strategy.addDeltas(deltas)
-    onWritten(generation)
+    this.#written = generation
+    if (store === undefined) await this.#retire()
+    // Behind the plan that waits for this generation: a checkpoint need not wait for the read cache.
+    else this.#push(() => this.#retire())
+  }
+
+  async #retire(): Promise<void> {
+    const generation = this.#written
+    if (generation === undefined) return
+    this.#written = undefined
+    // The upload of what was planned begins meanwhile.
+    await this.#slicer.pause()
+    await this.#options.buffer.retire(generation, this.#slicer)
+    this.#options.onWritten(generation)
   }
 }

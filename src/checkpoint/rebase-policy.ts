@@ -20,8 +20,8 @@ export interface RebasePolicy {
 }
 
 export const DEFAULT_REBASE_POLICY: RebasePolicy = {
-  deltaFractionMax: 0.5,
-  deltaCountMax: 64,
+  deltaFractionMax: 1,
+  deltaCountMax: 100,
   smallStateBytes: 4 * 2 ** 20,
 }
 
@@ -144,12 +144,12 @@ export function decideMerge(chain: DeltaChain, policy: RebasePolicy): DeltaMerge
   if (deltas.length > Math.max(policy.deltaCountMax, 1)) {
     return cheapestMerge(deltas, policy.deltaCountMax)
   }
-  const { newDeltaBytes, mergedNewBytes } = chain
+  const { newDeltaBytes } = chain
   const newBytes = sum(newDeltaBytes)
   const manySmall =
     newDeltaBytes.length > NEW_SMALL_DELTAS_MAX &&
     newBytes <= newDeltaBytes.length * SMALL_DELTA_BYTES
-  const overlap = newDeltaBytes.length > 1 && mergedNewBytes <= newBytes * WORTHWHILE_FUSION
+  const overlap = newDeltaBytes.length > 1 && chain.mergedNewBytes <= newBytes * WORTHWHILE_FUSION
   return manySmall || overlap ? merge(chain.completedDeltaBytes.length, deltas.length) : undefined
 }
 

@@ -158,8 +158,13 @@ function sizesOf(
     baseBytes,
     completedDeltaBytes: completed.map((delta) => delta.sizeBytes),
     newDeltaBytes: deltas.map((delta) => delta.sizeBytes),
-    mergedBytes: estimateMergedBytes([...completed, ...deltas]),
-    mergedNewBytes: estimateMergedBytes(deltas),
+    // Estimates take milliseconds, and most checkpoints need none.
+    get mergedBytes() {
+      return estimateMergedBytes([...completed, ...deltas])
+    },
+    get mergedNewBytes() {
+      return estimateMergedBytes(deltas)
+    },
   }
 }
 

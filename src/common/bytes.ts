@@ -6,10 +6,15 @@
 import { Buffer } from 'node:buffer'
 import { assert } from './assert.js'
 
+/** Views longer than this are made anew each time. */
+const KEPT_VIEW_BYTES_MAX = 1024
+
 export class ByteWriter {
   /** Backing memory; only `[0, length)` is written. Replaced when it grows, so never keep a reference across a write. */
   buffer: Buffer
   length = 0
+  /** Of `buffer`, by their length: most of what encoding an entry allocated was views of the same few lengths. */
+  #views: (Buffer | undefined)[] = []
 
   constructor(initialCapacityBytes = 256) {
     this.buffer = Buffer.allocUnsafeSlow(initialCapacityBytes)
@@ -26,6 +31,7 @@ export class ByteWriter {
     const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.buffer.length * 2))
     grown.set(this.buffer.subarray(0, this.length))
     this.buffer = grown
+    this.#views = []
   }
 
   writeUint8(value: number): void {
@@ -72,9 +78,30 @@ export class ByteWriter {
     this.writeBytes(bytes)
   }
 
+  /** Begins bytes whose length stands before them, and is known when they are written. To be given to `endLengthPrefixed`. */
+  beginLengthPrefixed(): number {
+    this.writeUint8(0)
+    return this.length
+  }
+
+  /** `bias` is added to the length that is written. */
+  endLengthPrefixed(start: number, bias = 0): void {
+    const bytes = this.length - start
+    if (bytes + bias < 0x80) {
+      this.buffer[start - 1] = bytes + bias
+      return
+    }
+    // Rare: the length takes more than the byte that was left for it.
+    const content = Buffer.from(this.buffer.subarray(start, this.length))
+    this.length = start - 1
+    this.writeVarint(bytes + bias)
+    this.writeBytes(content)
+  }
+
   /** The bytes written so far, shared with this writer: valid until the next write or reset. */
   view(): Buffer {
-    return this.buffer.subarray(0, this.length)
+    if (this.length > KEPT_VIEW_BYTES_MAX) return this.buffer.subarray(0, this.length)
+    return (this.#views[this.length] ??= this.buffer.subarray(0, this.length))
   }
 
   /** The bytes written so far, the caller's own. */

@@ -98,7 +98,6 @@ export class ValueCellCodec<T> implements CellCodec {
 abstract class ContainerCodec<T> implements CellCodec {
   abstract readonly subkeys: SubkeyCodec
   protected readonly elements: ElementCodec<T>
-  protected readonly scratch: ByteWriter = new ByteWriter()
 
   constructor(elements: ElementCodec<T>) {
     this.elements = elements
@@ -161,9 +160,9 @@ export class ListCellCodec<T> extends ContainerCodec<T> {
   #writeElements(elements: readonly Element[], out: ByteWriter): void {
     out.writeVarint(elements.length)
     for (const element of elements) {
-      this.scratch.reset()
-      this.elements.write(element, this.scratch)
-      out.writeLengthPrefixed(this.scratch.view())
+      const start = out.beginLengthPrefixed()
+      this.elements.write(element, out)
+      out.endLengthPrefixed(start)
     }
   }
 
@@ -186,18 +185,16 @@ export class MapCellCodec<UK, UV> extends ContainerCodec<UV> {
   protected override encodePacked(cell: LiveCell, out: ByteWriter): void {
     const map = cell as PackedMap
     out.writeVarint(map.size)
-    for (const userKey of map.keys()) {
+    map.forEach((userKey, element) => {
       this.subkeys.write(userKey, out)
-      const element = map.get(userKey) as Element
       if (element === null) {
         out.writeVarint(0)
       } else {
-        this.scratch.reset()
-        this.elements.write(element, this.scratch)
-        out.writeVarint(this.scratch.length + 1)
-        out.writeBytes(this.scratch.view())
+        const start = out.beginLengthPrefixed()
+        this.elements.write(element, out)
+        out.endLengthPrefixed(start, 1)
       }
-    }
+    })
   }
 
   protected override decodePacked(from: ByteReader): PackedMap {

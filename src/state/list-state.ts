@@ -1,5 +1,4 @@
 import { StateBackendError } from '../errors.js'
-import type { KeyIdentity } from '../record/key-serializer.js'
 import {
   CONTAINER_BYTES,
   LIST_SLOT_BYTES,
@@ -7,6 +6,7 @@ import {
   Spilled,
   TOMBSTONE,
   listBytes,
+  type Cell,
 } from '../store/cell.js'
 import { MAP_ENTRY_BYTES, elementBytes, type Element } from '../store/element.js'
 import type { ElementCodec } from './element-codec.js'
@@ -92,7 +92,7 @@ export class KeyedListState<T> implements ListState<T> {
     const identity = context.current()
     const { keyGroupOffset } = context
     table.beginWrite()
-    const cell = this.#ownCell(keyGroupOffset, identity)
+    const cell = table.ownCell(keyGroupOffset, identity, ownCopy)
     if (cell instanceof Spilled) return table.grew(appendToChunks(cell, added))
     const bytes = cell.bytes + listBytes(added) - CONTAINER_BYTES
     const length = cell.elements.length + added.length
@@ -108,22 +108,6 @@ export class KeyedListState<T> implements ListState<T> {
     table.grew(grown)
   }
 
-  /** The current key's cell in the active layer, brought there when it is not. */
-  #ownCell(keyGroupOffset: number, identity: KeyIdentity): PackedList | Spilled {
-    const { table } = this.#runtime
-    const active = table.findActive(keyGroupOffset, identity)
-    if (active instanceof PackedList || active instanceof Spilled) return active
-    const below = active ?? table.find(keyGroupOffset, identity)
-    const own =
-      below instanceof PackedList
-        ? new PackedList([...below.elements], below.bytes)
-        : below instanceof Spilled
-          ? new Spilled(below.epoch, below.chunkCount, new Map(), CONTAINER_BYTES)
-          : new PackedList([], CONTAINER_BYTES)
-    table.set(keyGroupOffset, identity, own)
-    return own
-  }
-
   #packOrSpill(elements: Element[]): PackedList | Spilled {
     const bytes = listBytes(elements)
     if (elements.length <= PACKED_ENTRIES_MAX && bytes <= PACKED_BYTES_MAX) {
@@ -133,6 +117,12 @@ export class KeyedListState<T> implements ListState<T> {
     appendToChunks(spilled, elements)
     return spilled
   }
+}
+
+function ownCopy(below: Cell): PackedList | Spilled {
+  if (below instanceof PackedList) return new PackedList([...below.elements], below.bytes)
+  if (!(below instanceof Spilled)) return new PackedList([], CONTAINER_BYTES)
+  return new Spilled(below.epoch, below.chunkCount, new Map(), CONTAINER_BYTES)
 }
 
 function missingChunk(chunk: number, { chunkCount, epoch }: Spilled): StateBackendError {

@@ -121,8 +121,8 @@ export class KeyedMapState<UK, UV> implements MapState<UK, UV> {
   }
 
   #write(userKey: KeyIdentity, element: Element | Tombstone): void {
-    const { table } = this.#runtime
-    const cell = this.#ownCell()
+    const { table, context } = this.#runtime
+    const cell = table.ownCell(context.keyGroupOffset, context.current(), ownCopy)
     if (cell instanceof Spilled) {
       const replaced = cell.entries.get(userKey)
       const kept = replaced === undefined ? flattened(userKey) : userKey
@@ -143,27 +143,15 @@ export class KeyedMapState<UK, UV> implements MapState<UK, UV> {
     }
   }
 
-  /** The current key's cell in the active layer, brought there when it is not. */
-  #ownCell(): PackedMap | Spilled {
-    const { table, context } = this.#runtime
-    const identity = context.current()
-    const active = table.findActive(context.keyGroupOffset, identity)
-    if (active instanceof PackedMap || active instanceof Spilled) return active
-    const own = ownCopy(active ?? table.find(context.keyGroupOffset, identity))
-    table.set(context.keyGroupOffset, identity, own)
-    return own
-  }
-
   #spill(cell: PackedMap): void {
     const { table, context } = this.#runtime
     // Entries of its own: a suspended scan may still read the packed ones, among which there are no tombstones.
     const entries = new Map<KeyIdentity, Element | Tombstone>()
     let bytes = CONTAINER_BYTES
-    for (const userKey of cell.keys()) {
-      const element = cell.get(userKey) as Element
+    cell.forEach((userKey, element) => {
       entries.set(userKey, element)
       bytes += spilledMappingBytes(userKey, element)
-    }
+    })
     const spilled = new Spilled(this.#runtime.nextEpoch(), 0, entries, bytes)
     table.set(context.keyGroupOffset, context.current(), spilled)
   }

@@ -33,12 +33,15 @@ export interface CellEntriesInput {
 }
 
 /** All entries, ascending by key bytes. A step without a value (`undefined`) is a place to pause. */
-export function* cellEntries(input: CellEntriesInput): Generator<FlushEntry | undefined, void> {
+export function cellEntries(input: CellEntriesInput): Generator<FlushEntry | undefined, void> {
   const cells = orderedCells(input)
-  if (input.raw.size === 0) {
-    yield* cells
-    return
-  }
+  return input.raw.size === 0 ? cells : withRawEntries(cells, input)
+}
+
+function* withRawEntries(
+  cells: Iterable<FlushEntry | undefined>,
+  input: CellEntriesInput,
+): Generator<FlushEntry | undefined, void> {
   const raw = [...input.raw].map(([text, value]) => rawEntry(text, value))
   raw.sort((a, b) => Buffer.compare(a.key, b.key))
   let next = 0

@@ -116,9 +116,9 @@ class Tables {
   /** Touches memory only. `value` is `undefined` for a deletion. */
   add(key: Buffer, sequence: number, value: Buffer | undefined): void {
     assert(this.#table !== undefined, 'entries are added between next and finish')
-    this.#sketch.add(key, key.length + (value?.length ?? 0))
-    if (value === undefined) this.#table.add(key, sequence, ValueType.Deletion, NO_BYTES)
-    else this.#table.add(key, sequence, ValueType.Value, value)
+    const type = value === undefined ? ValueType.Deletion : ValueType.Value
+    const keyHash = this.#table.add(key, sequence, type, value ?? NO_BYTES)
+    this.#sketch.add(keyHash, key.length + (value?.length ?? 0))
   }
 
   get isFull(): boolean {
@@ -126,7 +126,7 @@ class Tables {
   }
 
   async flush(): Promise<void> {
-    await this.#table?.flush()
+    if (this.#table?.shouldFlush === true) await this.#table.flush()
   }
 
   /** Ends the table, if there is one, and begins another. */

@@ -85,10 +85,18 @@ export class PackedMap {
 
   /** In no order; the caller's own. */
   keys(): KeyIdentity[] {
-    if (this.#hashed !== undefined) return [...this.#hashed.keys()]
     const keys: KeyIdentity[] = []
-    for (let at = 0; at < this.#slots.length; at += 2) keys.push(this.#slots[at] as KeyIdentity)
+    this.forEach((userKey) => keys.push(userKey))
     return keys
+  }
+
+  /** In the order of `keys`. `visit` changes nothing. */
+  forEach(visit: (userKey: KeyIdentity, element: Element) => void): void {
+    this.#hashed?.forEach((element, userKey) => visit(userKey, element))
+    const slots = this.#slots
+    for (let at = 0; at < slots.length; at += 2) {
+      visit(slots[at] as KeyIdentity, slots[at + 1] as Element)
+    }
   }
 
   copy(): PackedMap {
@@ -115,9 +123,7 @@ export class PackedMap {
 
   #hash(): Map<KeyIdentity, Element> {
     const hashed = new Map<KeyIdentity, Element>()
-    for (let at = 0; at < this.#slots.length; at += 2) {
-      hashed.set(this.#slots[at] as KeyIdentity, this.#slots[at + 1] as Element)
-    }
+    this.forEach((userKey, element) => hashed.set(userKey, element))
     this.#slots = NO_SLOTS
     this.#hashed = hashed
     return hashed

@@ -101,15 +101,36 @@ export class StateTable {
     )
   }
 
-  /** The active layer's own cell, which may be changed in place (and charged with `grew`). */
-  findActive(keyGroupOffset: number, identity: KeyIdentity): Cell | undefined {
-    return this.active[keyGroupOffset]?.get(identity)
+  /**
+   * The active layer's own cell, which may be changed in place (and charged with `grew`), within an operation. Where the layer has none,
+   * or a tombstone, `own` makes one of the newest cell below.
+   */
+  ownCell<C extends Cell>(
+    keyGroupOffset: number,
+    identity: KeyIdentity,
+    own: (below: Cell) => C,
+  ): C {
+    const bucket = (this.active[keyGroupOffset] ??= new Map<KeyIdentity, Cell>())
+    const written = bucket.get(identity)
+    // The cells of a state are of the kinds that its `own` makes.
+    if (written !== undefined && written !== TOMBSTONE) return written as C
+    // Not cached: the cell that is written now shadows it.
+    const cell = own(
+      written ?? this.#findBelow(keyGroupOffset, identity) ?? this.#load(keyGroupOffset, identity),
+    )
+    this.#numbersOnly = false
+    this.#replace(bucket, identity, written, cell)
+    return cell
   }
 
   /** As `find`, but `undefined` where only the store knows. */
   findInMemory(keyGroupOffset: number, identity: KeyIdentity): Cell | undefined {
     const written = this.active[keyGroupOffset]?.get(identity)
-    if (written !== undefined) return written
+    return written === undefined ? this.#findBelow(keyGroupOffset, identity) : written
+  }
+
+  /** In the layers below the active one. */
+  #findBelow(keyGroupOffset: number, identity: KeyIdentity): Cell | undefined {
     // An indexed loop: nearly always over nothing or one layer, on the hottest path there is.
     for (let i = 0; i < this.frozen.length; i++) {
       const cell = this.frozen[i]?.[keyGroupOffset]?.get(identity)
@@ -150,7 +171,15 @@ export class StateTable {
       return
     }
     if (typeof cell !== 'number' && cell !== TOMBSTONE) this.#numbersOnly = false
-    const replaced = bucket.get(identity)
+    this.#replace(bucket, identity, bucket.get(identity), cell)
+  }
+
+  #replace(
+    bucket: Map<KeyIdentity, Cell>,
+    identity: KeyIdentity,
+    replaced: Cell | undefined,
+    cell: Cell,
+  ): void {
     if (replaced === undefined) {
       const kept = flattened(identity)
       bucket.set(kept, cell)
@@ -324,10 +353,15 @@ export class StateTable {
 
   #readThrough(keyGroupOffset: number, identity: KeyIdentity): Cell {
     if (!this.mayBeStored) return TOMBSTONE
-    const bytes = this.#owner.load(this.cellKey(keyGroupOffset, identity))
-    const cell = bytes === undefined ? TOMBSTONE : this.codec.decode(bytes)
+    const cell = this.#load(keyGroupOffset, identity)
     this.cache(keyGroupOffset, identity, cell)
     return cell
+  }
+
+  #load(keyGroupOffset: number, identity: KeyIdentity): Cell {
+    if (!this.mayBeStored) return TOMBSTONE
+    const bytes = this.#owner.load(this.cellKey(keyGroupOffset, identity))
+    return bytes === undefined ? TOMBSTONE : this.codec.decode(bytes)
   }
 }
 

@@ -8,6 +8,7 @@
  * I1 A frozen generation never changes. A write after a freeze is never in it.
  * I2 Generations are retired in the order they were frozen.
  * I3 The read cache never holds anything newer or older than the store: entries come in when they were read or written there.
+ * I4 Buffer and cache together stay within their shares together: the cache takes what the buffer did not need of late.
  */
 import type { Buffer } from 'node:buffer'
 import { assert } from '../common/assert.js'
@@ -65,12 +66,16 @@ export class WriteBuffer implements StateTableOwner {
   readonly #frozen: Generation[] = []
   readonly #generationBytesMax: number
   readonly #drainBytes: number
+  readonly #totalBytes: number
   #raw = new Map<string, RawValue>()
   #generationCount = 0
   #activeBytes = 0
   #frozenBytes = 0
   #youngBytes = 0
   #oldBytes = 0
+  /** The most that was held since the last freeze, and between the one before and that. */
+  #peakBytes = 0
+  #lastPeakBytes = 0
 
   constructor(options: WriteBufferOptions) {
     this.#options = options
@@ -81,6 +86,7 @@ export class WriteBuffer implements StateTableOwner {
     this.storeWasEmpty = options.storeIsEmpty ?? false
     this.#generationBytesMax = options.memory.writeBufferBytes * GENERATION_FRACTION
     this.#drainBytes = options.memory.writeBufferBytes * DRAIN_FRACTION
+    this.#totalBytes = options.memory.writeBufferBytes + options.memory.readCacheBytes
   }
 
   /** State tables, by state id. */
@@ -115,6 +121,7 @@ export class WriteBuffer implements StateTableOwner {
   beginWrite(): void {
     this.#options.checkOpen()
     this.#freezeWhenFull()
+    if (this.heldBytes > this.#peakBytes) this.#rise()
     if (this.heldBytes >= this.#options.memory.writeBufferBytes) {
       throw new StateBackendError(
         'WRITE_BUFFER_FULL',
@@ -137,9 +144,27 @@ export class WriteBuffer implements StateTableOwner {
     if (generation !== undefined) this.#options.onFull(generation)
   }
 
+  /** The buffer holds more than of late: the cache makes room where it has taken that (I4). */
+  #rise(): void {
+    this.#peakBytes = this.heldBytes
+    while (
+      !this.resident &&
+      this.cachedBytes > 0 &&
+      this.heldBytes + this.cachedBytes > this.#totalBytes
+    ) {
+      this.#evict()
+    }
+  }
+
   chargeCache(bytes: number): void {
     this.#youngBytes += bytes
-    if (this.resident || this.#youngBytes < this.#options.memory.readCacheBytes / 2) return
+    if (this.resident) return
+    const cacheBytesMax = this.#totalBytes - Math.max(this.#peakBytes, this.#lastPeakBytes)
+    if (this.#youngBytes >= cacheBytesMax / 2) this.#evict()
+  }
+
+  /** The young half becomes the old one, and that is dropped. */
+  #evict(): void {
     for (const table of this.#tables.values()) {
       table.old = table.young
       table.young = []
@@ -182,6 +207,8 @@ export class WriteBuffer implements StateTableOwner {
     this.#frozen.push(generation)
     this.#frozenBytes += this.#activeBytes
     this.#activeBytes = 0
+    this.#lastPeakBytes = this.#peakBytes
+    this.#peakBytes = this.heldBytes
     return generation
   }
 

@@ -66,14 +66,14 @@ export class FilterBlockBuilder {
   private hashCount = 0
   private copiedFilter: Buffer | undefined
 
-  /** Adds a user key of the data block that is being built. */
-  addKey(userKey: Uint8Array): void {
+  /** Adds a user key, by its hash, of the data block that is being built. */
+  addKey(keyHash: number): void {
     if (this.hashCount === this.hashes.length) {
       const grown = new Uint32Array(this.hashCount * 2)
       grown.set(this.hashes)
       this.hashes = grown
     }
-    this.hashes[this.hashCount++] = bloomHash(userKey)
+    this.hashes[this.hashCount++] = keyHash
   }
 
   /** Instead of its keys: the filter, made by LevelDB or by us, of all data blocks of the window that is being built. */

@@ -10,7 +10,7 @@ import { ByteWriter } from '../common/bytes.js'
 import { throwIfAborted } from '../common/concurrency.js'
 import type { Slicer } from '../common/slicer.js'
 import { BlockBuilder } from './block.js'
-import { FilterBlockBuilder, FilterBlockReader } from './bloom-filter.js'
+import { bloomHash, FilterBlockBuilder, FilterBlockReader } from './bloom-filter.js'
 import { layOutBlocks } from './clip-layout.js'
 import { encodeMetaindex } from './metaindex.js'
 import type { TableBlocks } from './table-blocks.js'
@@ -156,7 +156,7 @@ class ClipWriter {
     if (this.sourceFilter === undefined) return
     this.filter.startBlock(offset)
     if (block.kind === 'copied') this.filter.addFilter(this.sourceFilter.filterOf(block.offset))
-    else for (const userKey of block.userKeys) this.filter.addKey(userKey)
+    else for (const userKey of block.userKeys) this.filter.addKey(bloomHash(userKey))
   }
 
   private addToIndex({ key, sizeBytes }: KeptBlock, offset: number): void {

@@ -5,8 +5,6 @@
  * The rebase policy asks it how large a merged delta would be: a hot set that is rewritten at every checkpoint must not cause a rebase,
  * and of keys that come and go a merge leaves little.
  */
-import { bloomHash } from './bloom-filter.js'
-
 /** Relative error about 1 / sqrt(512), 4 %. */
 const SKETCH_HASHES = 512
 const HASH_SPACE = 2 ** 32
@@ -21,10 +19,9 @@ export class KeySketch {
   #threshold = HASH_SPACE
   #totalBytes = 0
 
-  /** Every entry of the table, once; `bytes` are those of its key and value. */
-  add(key: Uint8Array, bytes: number): void {
+  /** Every entry of the table, once: the `bloomHash` of its key, and the bytes of key and value. */
+  add(hash: number, bytes: number): void {
     this.#totalBytes += bytes
-    const hash = bloomHash(key)
     if (hash >= this.#threshold) return
     this.#pending.push([hash, bytes])
     if (this.#pending.length >= SKETCH_HASHES) this.#settle()

@@ -16,7 +16,7 @@ import { diskError } from './disk-error.js'
 import type { ValueType } from './internal-key.js'
 import { TableWriter, type TableProperties, type TableWriterOptions } from './table-writer.js'
 
-/** Hashed and written between two turns of the event loop: a few milliseconds. */
+/** Hashed and written between two turns of the event loop: a few milliseconds. Worth a `flush` in the middle of a table. */
 const PIECE_BYTES = 2 ** 20
 
 /** More than this waiting for `flush` is a caller that does not flush. One entry may go beyond it. */
@@ -66,15 +66,20 @@ export class TableFileWriter {
   }
 
   /** As `TableWriter.add`. Touches memory only. */
-  add(userKey: Uint8Array, sequence: number, type: ValueType, value: Uint8Array): void {
+  add(userKey: Uint8Array, sequence: number, type: ValueType, value: Uint8Array): number {
     assert(this.isWriting(), 'entries are added while the table is being written')
     assert(this.chunkBytes <= BUFFERED_BYTES_MAX, 'a table file is flushed between slices')
-    this.writer.add(userKey, sequence, type, value)
+    return this.writer.add(userKey, sequence, type, value)
   }
 
   /** Bytes waiting for `flush`. */
   get bufferedBytes(): number {
     return this.chunkBytes
+  }
+
+  /** Whether enough is waiting for a `flush` to be worth its turns of the event loop. */
+  get shouldFlush(): boolean {
+    return this.chunkBytes >= PIECE_BYTES
   }
 
   /** Bytes of the table so far, flushed or not; the block being built is not among them. */

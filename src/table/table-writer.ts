@@ -10,7 +10,7 @@ import { Buffer } from 'node:buffer'
 import { assert } from '../common/assert.js'
 import { ByteWriter } from '../common/bytes.js'
 import { BlockBuilder, copyBytes } from './block.js'
-import { FilterBlockBuilder } from './bloom-filter.js'
+import { bloomHash, FilterBlockBuilder } from './bloom-filter.js'
 import {
   compareInternalKeys,
   shortestSeparator,
@@ -93,8 +93,8 @@ export class TableWriter {
     return this.offset
   }
 
-  /** Adds an entry; both byte arrays are copied. A deletion's value is empty. */
-  add(userKey: Uint8Array, sequence: number, type: ValueType, value: Uint8Array): void {
+  /** Adds an entry; both byte arrays are copied. A deletion's value is empty. Returns the `bloomHash` of the key. */
+  add(userKey: Uint8Array, sequence: number, type: ValueType, value: Uint8Array): number {
     assert(!this.finished, 'no entry is added to a finished table')
     assert(Number.isSafeInteger(sequence) && sequence >= 0, 'a sequence lies in [0, 2^53 - 1]')
     assert(userKey.length + value.length <= ENTRY_BYTES_MAX, 'an entry is below a gigabyte')
@@ -106,7 +106,8 @@ export class TableWriter {
       const last = this.lastKey.subarray(0, this.lastKeyLength)
       this.addToIndex(shortestSeparator(last, this.key.subarray(0, keyLength)), this.pendingHandle)
     }
-    this.filter.addKey(userKey)
+    const keyHash = bloomHash(userKey)
+    this.filter.addKey(keyHash)
     this.dataBlock.add(this.key, keyLength, value)
     this.entryCount++
     if (sequence < this.smallestSequence) this.smallestSequence = sequence
@@ -116,6 +117,7 @@ export class TableWriter {
     this.lastKeyLength = keyLength
     this.key = spare
     if (this.dataBlock.sizeBytes >= this.blockSizeBytes) this.closeDataBlock()
+    return keyHash
   }
 
   /** Hands the rest to the sink. Undefined when nothing was added: then nothing is written. To be called once. */

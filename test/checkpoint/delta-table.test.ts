@@ -29,9 +29,9 @@ async function write(
   const sketch = new KeySketch()
   let sequence = fromSequence - 1
   for (const [key, value] of contents) {
-    sketch.add(Buffer.from(key), Buffer.byteLength(key + (value ?? '')))
     const type = value === null ? ValueType.Deletion : ValueType.Value
-    table.add(Buffer.from(key), ++sequence, type, Buffer.from(value ?? ''))
+    const hash = table.add(Buffer.from(key), ++sequence, type, Buffer.from(value ?? ''))
+    sketch.add(hash, Buffer.byteLength(key + (value ?? '')))
   }
   const file = await table.finish()
   if (file === undefined) throw new Error('a delta has entries')

@@ -72,7 +72,7 @@ describe('the account of the write buffer', () => {
   it('a spilled map that comes back from the old cache weighs each of its entries once', async () => {
     const harness = new BufferHarness({
       keySerializer: numberKey,
-      writeBufferBytes: 2 ** 30,
+      writeBufferBytes: 2 * READ_CACHE_BYTES,
       readCacheBytes: READ_CACHE_BYTES,
     })
     const state = harness.state(mapState<number, number>('m'))
@@ -80,7 +80,7 @@ describe('the account of the write buffer', () => {
     harness.setKey(1)
     for (let i = 0; i < 200; i++) state.put(i, i)
     await harness.flush()
-    other.update('x'.repeat(READ_CACHE_BYTES / 2))
+    other.update('x'.repeat(READ_CACHE_BYTES))
     await harness.flush()
     const table = harness.table('m')
     const [spilled] = table.old.flatMap((bucket) => [...(bucket?.values() ?? [])])
@@ -207,28 +207,64 @@ describe.each(kinds)('after any operations, with %s', (_, keySerializer, residen
 })
 
 describe('the read cache', () => {
-  it('stays within its budget while far more is read and written', async () => {
-    const harness = new BufferHarness({
-      keySerializer: stringKey,
-      writeBufferBytes: 2 ** 30,
-      readCacheBytes: READ_CACHE_BYTES,
-    })
+  const BUDGET = { writeBufferBytes: 5 * READ_CACHE_BYTES, readCacheBytes: READ_CACHE_BYTES }
+  const BUDGET_BYTES = 6 * READ_CACHE_BYTES
+
+  it('stays within what the buffer leaves, while far more is read and written', async () => {
+    const harness = new BufferHarness({ keySerializer: stringKey, ...BUDGET })
     const state = harness.state(valueState<string>('v'))
     const map = harness.state(mapState<number, string>('m'))
-    harness.setKey('the only one with a map')
-    for (let i = 0; i < 3000; i++) map.put(i, `value ${i}`)
+    let heldMax = 0
     for (let i = 0; i < 3000; i++) {
+      harness.setKey('the only one with a map')
+      map.put(i, `value ${i}`)
       harness.setKey(`key ${i}`)
       state.update(`value ${i}`)
+      heldMax = Math.max(heldMax, harness.buffer.heldBytes)
+      if (i % 300 === 299) await harness.flush()
     }
-    await harness.flush()
+    const cachedMax = (BUDGET_BYTES - heldMax) * 1.05
+    expect(heldMax).toBeGreaterThan(READ_CACHE_BYTES)
     for (let i = 0; i < 3000; i++) {
       harness.setKey(`key ${i}`)
       expect(state.value()).toBe(`value ${i}`)
       harness.setKey('the only one with a map')
       expect(map.get(i)).toBe(`value ${i}`)
-      expect(harness.buffer.cachedBytes).toBeLessThan(READ_CACHE_BYTES * 1.05)
+      expect(harness.buffer.cachedBytes).toBeLessThan(cachedMax)
     }
+  })
+
+  it('takes what the buffer did not need of late, and gives it back at once', async () => {
+    const harness = new BufferHarness({ keySerializer: numberKey, ...BUDGET })
+    const state = harness.state(valueState<string>('v'))
+    const readAll = (): void => {
+      for (let i = 0; i < 800; i++) {
+        harness.setKey(i)
+        expect(state.value()).toBe(`value ${i}`)
+      }
+    }
+    for (let i = 0; i < 800; i++) {
+      harness.setKey(i)
+      state.update(`value ${i}`)
+      if (i % 100 === 99) await harness.flush()
+    }
+    readAll()
+    expect(harness.buffer.cachedBytes).toBeGreaterThan(1.5 * READ_CACHE_BYTES)
+    const { loads } = harness
+    readAll()
+    expect(harness.loads).toBe(loads)
+
+    const { buffer } = harness
+    const cachedBefore = buffer.cachedBytes
+    for (let i = 0; buffer.heldBytes < 0.75 * BUDGET.writeBufferBytes; i++) {
+      harness.setKey(1000 + i)
+      state.update('x'.repeat(20))
+    }
+    harness.setKey(0)
+    state.update('x')
+    expect(buffer.heldBytes + cachedBefore).toBeGreaterThan(BUDGET_BYTES)
+    expect(buffer.heldBytes + buffer.cachedBytes).toBeLessThanOrEqual(BUDGET_BYTES)
+    expect(buffer.cachedBytes).toBe(cacheBytes(buffer))
   })
 
   it('a working set that fits is never read from the store', async () => {

@@ -1,10 +1,15 @@
 import { Buffer } from 'node:buffer'
 import { describe, expect, it } from 'vitest'
+import { bloomHash } from '../../src/table/bloom-filter.js'
 import { KeySketch } from '../../src/table/key-sketch.js'
+
+function hashOf(key: number): number {
+  return bloomHash(Buffer.from(`key ${key}`))
+}
 
 function sketchOf(from: number, to: number): KeySketch {
   const sketch = new KeySketch()
-  for (let key = from; key < to; key++) sketch.add(Buffer.from(`key ${key}`), 1)
+  for (let key = from; key < to; key++) sketch.add(hashOf(key), 1)
   return sketch
 }
 
@@ -49,9 +54,9 @@ describe('KeySketch', () => {
     (_, keys, bytes, [from, to], expected) => {
       const older = new KeySketch()
       const newer = new KeySketch()
-      for (let key = 0; key < keys; key++) older.add(Buffer.from(`key ${key}`), bytes[0] ?? 0)
+      for (let key = 0; key < keys; key++) older.add(hashOf(key), bytes[0] ?? 0)
       for (let key = from ?? 0; key < (to ?? 0); key++) {
-        newer.add(Buffer.from(`key ${key}`), bytes[1] ?? 0)
+        newer.add(hashOf(key), bytes[1] ?? 0)
       }
       const estimate = KeySketch.remainingFraction([older, newer])
       expect(Math.abs(estimate / expected - 1)).toBeLessThan(TOLERANCE)
@@ -61,8 +66,8 @@ describe('KeySketch', () => {
   it('a merge of nothing leaves all of it, one of few entries is estimated exactly', () => {
     expect(KeySketch.remainingFraction([])).toBe(1)
     const [older, newer] = [new KeySketch(), new KeySketch()]
-    for (let key = 0; key < 100; key++) older.add(Buffer.from(`key ${key}`), 30)
-    for (let key = 0; key < 50; key++) newer.add(Buffer.from(`key ${key}`), 10)
+    for (let key = 0; key < 100; key++) older.add(hashOf(key), 30)
+    for (let key = 0; key < 50; key++) newer.add(hashOf(key), 10)
     expect(KeySketch.remainingFraction([older, newer])).toBe((50 * 30 + 50 * 10) / 3500)
     expect(KeySketch.remainingFraction([newer, older])).toBe(3000 / 3500)
   })
@@ -72,7 +77,7 @@ describe('KeySketch', () => {
     const before = KeySketch.distinctKeys([sketch])
     KeySketch.distinctKeys([sketch, sketchOf(5000, 9000)])
     expect(KeySketch.distinctKeys([sketch])).toBe(before)
-    for (let key = 700; key < 2000; key++) sketch.add(Buffer.from(`key ${key}`), 1)
+    for (let key = 700; key < 2000; key++) sketch.add(hashOf(key), 1)
     expect(Math.abs(KeySketch.distinctKeys([sketch]) / 2000 - 1)).toBeLessThan(TOLERANCE)
   })
 })
