@@ -113,12 +113,12 @@ describe('the policy over 100 checkpoints of a state of 20 MB', () => {
     [0.01, 1.4],
     [0.1, 1.6],
   ])(
-    'a hot set of %d, rewritten each time: at most %d times the changed bytes, no rebase',
+    'a hot set of %d, rewritten each time, for twice as long: at most %d times the changed bytes, no rebase',
     (fraction, ratio) => {
       const hot = keys * fraction
       const outcome = simulate({
         keys,
-        checkpoints: 100,
+        checkpoints: 200,
         changed: (n) => (n === 0 ? spread(keys, keys, 0) : spread(hot, hot, n)),
       })
       const afterFirst = outcome.uploadedRatio
