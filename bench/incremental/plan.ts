@@ -51,6 +51,8 @@ const CHECKPOINTS = 20
 /** Of contenders that upload the whole state each time, or near it. */
 const PEER_CHECKPOINTS = 3
 const STREAM_CHECKPOINTS = 3
+/** Of ours, which a goal judges: one of three is now and then half of what the others are. */
+const JUDGED_CHECKPOINTS = 9
 const LEVELDB_FILES: ContenderName = 'leveldb-files'
 const PEERS = CONTENDER_NAMES.filter((name) => name !== OURS)
 
@@ -65,7 +67,14 @@ export function defaultPlan(): Plan {
       ]),
       ...product([MIDDLE_MB], [CHANGE_PERCENT], ['uniform'], [0], PEER_CHECKPOINTS, PEERS),
     ],
-    streams: [{ ...streamCell(MIDDLE_MB, 'uniform', 1), contenders: [OURS, FULL, LEVELDB_FILES] }],
+    streams: [
+      {
+        ...streamCell(MIDDLE_MB, 'uniform', 1),
+        contenders: [OURS],
+        checkpoints: JUDGED_CHECKPOINTS,
+      },
+      { ...streamCell(MIDDLE_MB, 'uniform', 1), contenders: [FULL, LEVELDB_FILES] },
+    ],
   }
 }
 

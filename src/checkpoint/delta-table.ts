@@ -36,11 +36,20 @@ export function deltaTable(
   return { path, sizeBytes, sha256, smallest, largest, entryCount, sketch, ...range }
 }
 
-/** Bytes of the deltas, from oldest to newest, merged into one, estimated; their sum where the keys of one were not counted. */
+/** Bytes of the deltas, from oldest to newest, merged into one, estimated; those whose keys were not counted are taken for whole. */
 export function estimateMergedBytes(deltas: readonly DeltaTable[]): number {
-  const bytes = deltas.reduce((total, delta) => total + delta.sizeBytes, 0)
-  const sketches = deltas.flatMap((delta) => (delta.sketch === undefined ? [] : [delta.sketch]))
-  return sketches.length < deltas.length ? bytes : bytes * KeySketch.remainingFraction(sketches)
+  let countedBytes = 0
+  let otherBytes = 0
+  const sketches: KeySketch[] = []
+  for (const { sizeBytes, sketch } of deltas) {
+    if (sketch === undefined) {
+      otherBytes += sizeBytes
+    } else {
+      countedBytes += sizeBytes
+      sketches.push(sketch)
+    }
+  }
+  return otherBytes + countedBytes * KeySketch.remainingFraction(sketches)
 }
 
 /**

@@ -3,8 +3,8 @@
  *
  * Invariants
  * A1 Generations are written and retired in the order they were frozen, one at a time.
- * A2 A snapshot is planned right after its generation was written and before the next one is. The in-memory backend's generation is
- *    retired before, since what it folds into is the store.
+ * A2 A snapshot is planned right after its generation's tables were written and before the next one is; what it needs of the store it
+ *    looks at when that has the generation. The in-memory backend's is retired before: what it folds into is the store.
  * A3 After the first failure to write a generation nothing is written or planned any more: the order of writes would have a hole.
  * A4 After `close` nothing is begun: what comes in is dropped, also what retiring the generation under way freezes.
  */
@@ -42,8 +42,8 @@ export class GenerationPipeline {
   readonly #queue = new SerialQueue()
   readonly #slicer: Slicer
   #lastSequence: number
-  /** In the store, and not yet in the read cache. */
-  #written: Generation | undefined
+  /** Its tables are written; it is on its way to the store, and not yet in the read cache. */
+  #written: { readonly generation: Generation; readonly stored: Promise<void> } | undefined
   /** Why nothing is begun any more. */
   #end: { readonly error: unknown } | undefined
 
@@ -89,6 +89,7 @@ export class GenerationPipeline {
         checkpointId,
         snapshotType,
         throughSequence: this.#lastSequence,
+        stored: () => this.#written?.stored ?? Promise.resolve(),
       })
     })
   }
@@ -102,15 +103,16 @@ export class GenerationPipeline {
    * Begins nothing more: waiting generations are dropped, waiting plans reject with `reason`. Resolves when what is under way has
    * ended; nothing of the pipeline touches a file after that. Never rejects.
    */
-  close(reason: StateBackendError): Promise<void> {
+  async close(reason: StateBackendError): Promise<void> {
     this.#end ??= { error: reason }
-    return this.#queue.idle()
+    await this.#queue.idle()
+    await this.#written?.stored.catch(() => undefined)
   }
 
   async #write(generation: Generation): Promise<void> {
     await this.#retire()
     const { buffer, store, strategy, table } = this.#options
-    const written = await writeGeneration(
+    const { tables, stored } = await writeGeneration(
       {
         keySerializer: buffer.keySerializer,
         startKeyGroup: buffer.startKeyGroup,
@@ -125,22 +127,24 @@ export class GenerationPipeline {
         slicer: this.#slicer,
       },
     )
-    const deltas = written.map(({ file, sketch }) => deltaTable(file, sketch))
+    const deltas = tables.map(({ file, sketch }) => deltaTable(file, sketch))
     this.#lastSequence = deltas.at(-1)?.toSequence ?? this.#lastSequence
     strategy.addDeltas(deltas)
-    this.#written = generation
+    this.#written = { generation, stored }
     if (store === undefined) await this.#retire()
     // Behind the plan that waits for this generation: a checkpoint need not wait for the read cache.
     else this.#push(() => this.#retire())
   }
 
   async #retire(): Promise<void> {
-    const generation = this.#written
-    if (generation === undefined) return
+    if (this.#written === undefined) return
+    const { generation, stored } = this.#written
+    const { buffer, strategy, onWritten } = this.#options
+    await stored
     this.#written = undefined
-    // The upload of what was planned begins meanwhile.
-    await this.#slicer.pause()
-    await this.#options.buffer.retire(generation, this.#slicer)
-    this.#options.onWritten(generation)
+    strategy.boundDeltas()
+    this.#slicer.restart()
+    await buffer.retire(generation, this.#slicer)
+    onWritten(generation)
   }
 }

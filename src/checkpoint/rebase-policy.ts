@@ -104,17 +104,30 @@ const SMALL_DELTA_BYTES = 4 * 2 ** 20
 /** A merge by count takes at least so many deltas, so that it is not needed again at the next checkpoint. */
 const MERGE_WIDTH_MIN = 8
 
-/** `estimate` is asked only where a rebase may be needed. */
+/** Whether there are more bytes of deltas than the policy allows: only then may a rebase be needed. */
+export function isOverLimit(chain: DeltaChain, policy: RebasePolicy): boolean {
+  return bytesOfDeltas(chain) > limitOf(chain, policy)
+}
+
+function bytesOfDeltas({ completedDeltaBytes, newDeltaBytes }: DeltaChain): number {
+  return sum(completedDeltaBytes) + sum(newDeltaBytes)
+}
+
+function limitOf({ baseBytes }: DeltaChain, policy: RebasePolicy): number {
+  return Math.max(policy.deltaFractionMax * baseBytes, policy.smallStateBytes)
+}
+
+/** `estimate` is asked only where `isOverLimit`. */
 export function decideSnapshot(
   chain: DeltaChain,
   policy: RebasePolicy,
   estimate: () => RebaseEstimate,
 ): SnapshotDecision {
   const deltaCount = chain.completedDeltaBytes.length + chain.newDeltaBytes.length
-  const deltaBytes = sum(chain.completedDeltaBytes) + sum(chain.newDeltaBytes)
-  const limit = Math.max(policy.deltaFractionMax * chain.baseBytes, policy.smallStateBytes)
+  const deltaBytes = bytesOfDeltas(chain)
+  const limit = limitOf(chain, policy)
   const extended: SnapshotDecision = { kind: 'extend', merge: decideMerge(chain, policy) }
-  if (deltaBytes <= limit) return extended
+  if (!isOverLimit(chain, policy)) return extended
   const merged: SnapshotDecision | undefined =
     deltaCount > 1 ? { kind: 'extend', merge: merge(0, deltaCount) } : undefined
   if (chain.mergedBytes <= limit * WORTHWHILE_MERGE && merged !== undefined) return merged

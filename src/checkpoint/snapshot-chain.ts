@@ -13,6 +13,7 @@ import type { TableHandle } from './keyed-state-handle.js'
 import {
   decideMerge,
   decideSnapshot,
+  isOverLimit,
   type DeltaChain,
   type DeltaMerge,
   type RebaseEstimate,
@@ -100,8 +101,21 @@ export function decide(
   policy: RebasePolicy,
   estimate: () => RebaseEstimate,
 ): SnapshotDecision {
+  return decideSnapshot(sizesOfChain(chain, deltas), policy, estimate)
+}
+
+/** Whether `decide` may ask for an estimate. */
+export function mayRebase(
+  chain: SnapshotChain,
+  deltas: readonly DeltaTable[],
+  policy: RebasePolicy,
+): boolean {
+  return isOverLimit(sizesOfChain(chain, deltas), policy)
+}
+
+function sizesOfChain(chain: SnapshotChain, deltas: readonly DeltaTable[]): DeltaChain {
   const baseBytes = chain.base.reduce((bytes, base) => bytes + baseSizeBytes(base), 0)
-  return decideSnapshot(sizesOf(baseBytes, chain.deltas, deltas), policy, estimate)
+  return sizesOf(baseBytes, chain.deltas, deltas)
 }
 
 /** What `rebasedPlan` would come to, of what the store would give now. */

@@ -3,8 +3,8 @@
  * completed last.
  *
  * Invariants
- * I1 A plan is made after the snapshot's generation was written and before the next one is: the store then holds exactly the
- *    snapshot's state, so its tables can be taken as they are.
+ * I1 A plan is made after the tables of the snapshot's generation were written and before anything of the next one is. Where it needs the
+ *    store's tables it waits for the store, which then holds exactly the snapshot's state, so they can be taken as they are.
  * I2 Only `notifyCheckpointComplete` (or the coordinator's word at a barrier) moves the completed chain, and only forward.
  */
 import { rmSync } from 'node:fs'
@@ -32,6 +32,7 @@ import {
   estimateRebase,
   extendedPlan,
   isContiguous,
+  mayRebase,
   newDeltas,
   rebasedPlan,
   type SnapshotChain,
@@ -76,6 +77,8 @@ export interface SnapshotRequest {
   readonly checkpointId: number
   readonly snapshotType: SnapshotType
   readonly throughSequence: number
+  /** Resolves when the store holds exactly the snapshot's state, and rejects when it cannot. */
+  readonly stored: () => Promise<void>
 }
 
 export interface PlannedSnapshot {
@@ -110,9 +113,16 @@ export class SnapshotStrategy {
     return join(this.#options.directory, `delta-${String(++this.#fileCount).padStart(6, '0')}.ldb`)
   }
 
-  /** A generation was written. Bounds what failing checkpoints, and those nobody tells the end of, leave on the disk. */
+  /** The tables of a generation were written. */
   addDeltas(deltas: readonly DeltaTable[]): void {
     for (const delta of deltas) this.#deltas.add(delta)
+  }
+
+  /**
+   * To be called between batches, when the store has all deltas: bounds what failing checkpoints, and those nobody tells the end of, leave
+   * on the disk.
+   */
+  boundDeltas(): void {
     const { unconfirmedBytesMax = UNCONFIRMED_BYTES_MAX, baseSource } = this.#options
     if (this.#deltas.unconfirmedBytes <= unconfirmedBytesMax) return
     this.#deltas.forgetThrough(baseSource.previewCapture().coveredSequence)
@@ -120,11 +130,15 @@ export class SnapshotStrategy {
     this.#sweep()
   }
 
-  /** To be called when the store holds exactly the snapshot's state. */
+  /** To be called between batches, before anything of a later generation is sent to the store. */
   async plan(request: SnapshotRequest): Promise<PlannedSnapshot> {
     const deltas = newDeltas(this.#completed, this.#deltas.unconfirmed)
     const contiguous = isContiguous(this.#completed, deltas, request.throughSequence)
     const extensible = contiguous && request.snapshotType === 'checkpoint'
+    // Most are a delta more, and need not wait for the store.
+    if (!extensible || mayRebase(this.#completed, deltas, this.#options.policy)) {
+      await request.stored()
+    }
     const decision = decide(this.#completed, deltas, this.#options.policy, () =>
       estimateRebase(this.#completed, deltas, {
         incarnation: this.#options.incarnation,

@@ -1,9 +1,10 @@
 /**
- * Writes one frozen generation, in one pass over its entries in key order, to LevelDB and to local delta tables.
+ * Writes one frozen generation, in one pass over its entries in key order, to local delta tables and to LevelDB. The tables come first:
+ * a checkpoint need not wait for LevelDB.
  *
  * Invariants
  * I1 An entry's sequence in a delta table is the one LevelDB gives it: both count up by one from the last sequence, in the order of
- *    the entries, and the two are compared at the end.
+ *    the entries, and the two are compared when LevelDB has the last.
  * I2 The event loop is held for one slice at most: batches are small and each is awaited.
  * I3 The tables of a generation follow each other in keys and in sequences, as if each were of a generation of its own.
  */
@@ -21,6 +22,8 @@ import type { LevelDBStore } from './leveldb-store.js'
 const BATCH_OPERATIONS = 2000
 /** A batch of large values is cut earlier: LevelDB copies it twice. */
 const BATCH_BYTES = 1 << 20
+/** Filled before LevelDB has the one before; beyond, filling waits. So much that a checkpoint of 32,000 entries never does. */
+const WAITING_BATCHES_MAX = 16
 
 /**
  * A delta table is ended behind this many bytes, and the generation goes on in another: a base that has its keys leaves it out though it
@@ -45,40 +48,57 @@ export interface WrittenTable {
   readonly sketch: KeySketch
 }
 
-/** One table or more. On failure their files are removed, and a failed store stays failed (S6). */
+export interface WrittenGeneration {
+  /** One or more. */
+  readonly tables: readonly WrittenTable[]
+  /** Resolves when LevelDB has all of it, and rejects when it cannot (S6). Someone must wait for it. */
+  readonly stored: Promise<void>
+}
+
+/** On failure the tables' files are removed, nothing is under way any more, and a failed store stays failed (S6). */
 export async function writeGeneration(
   entries: CellEntriesInput,
   target: GenerationTarget,
-): Promise<readonly WrittenTable[]> {
+): Promise<WrittenGeneration> {
   const { store, lastSequence } = target
   const tables = new Tables(target)
+  const batches = store === undefined ? undefined : new Batches(store)
   try {
     await tables.next()
-    const sequence = await writeEntries(entries, target, tables)
+    const sequence = await writeEntries(entries, target, tables, batches)
     const written = await tables.finish()
     assert(
       written.at(-1)?.file.largestSequence === sequence,
       'I3: sequences end with the last table',
     )
     assert(sequence > lastSequence, 'a frozen generation is never empty')
-    assert(
-      store === undefined || store.lastSequence === sequence,
-      "I1: our sequences are LevelDB's",
-    )
-    return written
+    const stored = allStored(batches, store, sequence)
+    // Reported to whoever waits for it, which may be later than its rejection.
+    stored.catch(() => undefined)
+    return { tables: written, stored }
   } catch (error) {
+    await batches?.settled()
     await tables.discard()
     throw error
   }
 }
 
+async function allStored(
+  batches: Batches | undefined,
+  store: LevelDBStore | undefined,
+  sequence: number,
+): Promise<void> {
+  await batches?.finish()
+  assert(store === undefined || store.lastSequence === sequence, "I1: our sequences are LevelDB's")
+}
+
 /** Returns the last sequence given. */
 async function writeEntries(
   entries: CellEntriesInput,
-  { store, lastSequence, slicer }: GenerationTarget,
+  { lastSequence, slicer }: GenerationTarget,
   tables: Tables,
+  batches: Batches | undefined,
 ): Promise<number> {
-  const batches = store === undefined ? undefined : new Batches(store)
   let sequence = lastSequence
   slicer.restart()
   for (const entry of cellEntries(entries)) {
@@ -95,9 +115,9 @@ async function writeEntries(
       await slicer.pause()
     }
   }
-  await batches?.finish()
   return sequence
 }
+
 /** The delta tables of one generation, one after the other. */
 class Tables {
   readonly #createTable: () => Promise<TableFileWriter>
@@ -162,13 +182,16 @@ class Tables {
   }
 }
 
-/** The batches of one generation. While one is being written the next is filled; never are two in flight (S1). */
+/** The batches of one generation. While one is being written the next are filled; never are two in flight (S1). */
 class Batches {
   readonly #store: LevelDBStore
   /** Made with its first operation: one that is never written would be held by the database. */
   #batch: ReturnType<LevelDBStore['batch']> | undefined
   #bytes = 0
-  #inFlight: Promise<void> = Promise.resolve()
+  /** Of all batches sent so far, one after the other. */
+  #written: Promise<void> = Promise.resolve()
+  /** Of the latest, oldest first. */
+  readonly #waiting: Promise<void>[] = []
 
   constructor(store: LevelDBStore) {
     this.#store = store
@@ -186,20 +209,29 @@ class Batches {
     return (this.#batch?.length ?? 0) >= BATCH_OPERATIONS || this.#bytes >= BATCH_BYTES
   }
 
-  /** Waits for the batch in flight and sends the one that was filled, if any. */
+  /** Sends the batch that was filled, if any; waits while too many wait. */
   async submit(): Promise<void> {
-    await this.#inFlight
-    if (this.#batch === undefined) return
-    this.#inFlight = this.#store.commit(this.#batch)
-    // Reported by the next `submit` or `finish`, which may come after the rejection.
-    this.#inFlight.catch(() => undefined)
+    const batch = this.#batch
+    if (batch === undefined) return
     this.#batch = undefined
     this.#bytes = 0
+    // Each asks for its turn when its predecessor is done, so that a scan waits for one at most.
+    this.#written = this.#written.then(() => this.#store.commit(batch))
+    // Reported by `finish`, or by the `submit` that waits.
+    this.#written.catch(() => undefined)
+    this.#waiting.push(this.#written)
+    if (this.#waiting.length > WAITING_BATCHES_MAX) await this.#waiting.shift()
   }
 
+  /** Sends the last one, and waits for all. */
   async finish(): Promise<void> {
     await this.submit()
-    await this.#inFlight
+    await this.#written
+  }
+
+  /** Resolves when nothing is under way any more. Never rejects. */
+  async settled(): Promise<void> {
+    await this.#written.catch(() => undefined)
   }
 }
 

@@ -131,11 +131,13 @@ describe('estimateMergedBytes', () => {
     expect(Math.abs(estimateMergedBytes(deltas) / merged.sizeBytes - 1)).toBeLessThan(0.15)
   })
 
-  it('is the sum where the keys of one were not counted, and 0 for none', async () => {
+  it('takes those whose keys were not counted for whole, and is 0 for none', async () => {
     const directory = temporaryDirectory()
     const counted = await write(directory, 1, many('a'))
     const restored = { ...counted, sketch: undefined }
     expect(estimateMergedBytes([counted, restored])).toBe(2 * counted.sizeBytes)
+    const estimate = estimateMergedBytes([restored, counted, counted])
+    expect(Math.abs(estimate / (2 * counted.sizeBytes) - 1)).toBeLessThan(0.15)
     expect(estimateMergedBytes([])).toBe(0)
   })
 })

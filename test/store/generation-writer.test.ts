@@ -34,12 +34,12 @@ interface Writing {
   readonly create?: (path: string) => Promise<TableFileWriter>
 }
 
-function write(
+async function write(
   directory: string,
   { raw, tableBytes, create = (path) => TableFileWriter.create(path) }: Writing,
 ): Promise<readonly WrittenTable[]> {
   let count = 0
-  return writeGeneration(
+  const { tables, stored } = await writeGeneration(
     {
       keySerializer: numberKey,
       startKeyGroup: 0,
@@ -55,6 +55,8 @@ function write(
       ...(tableBytes === undefined ? {} : { tableBytes }),
     },
   )
+  await stored
+  return tables
 }
 
 function contentsOf(tables: readonly WrittenTable[]): [string, RawValue][] {
