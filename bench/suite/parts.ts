@@ -32,7 +32,7 @@ const RESCALE: Readonly<Record<RunSize, RescaleParameters>> = {
 
 /** `bench:smoke` is no part: it is for a first look, and what it measures the parts measure as well. */
 export const PARTS: readonly SuitePart[] = [
-  { ...placeOf('state'), parameters: sizes('--keys', '50000'), read: readPart },
+  { ...placeOf('state'), parameters: sizes('--keys', '50000', '--millis', '100'), read: readPart },
   { ...placeOf('incremental'), parameters: sizes(), read: readPart },
   { ...placeOf('scale'), parameters: sizes('--rounds', '1'), read: readPart },
   {

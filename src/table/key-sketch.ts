@@ -69,5 +69,11 @@ function countOf(samples: readonly Sample[]): number {
 
 /** One of each hash, the last. */
 function withSmallestHashes(samples: readonly Sample[]): Sample[] {
-  return [...new Map(samples)].sort(([a], [b]) => a - b).slice(0, SKETCH_HASHES)
+  const smallest: Sample[] = []
+  for (const sample of samples.toSorted(([a], [b]) => a - b)) {
+    if (smallest.at(-1)?.[0] === sample[0]) smallest.pop()
+    else if (smallest.length === SKETCH_HASHES) break
+    smallest.push(sample)
+  }
+  return smallest
 }
