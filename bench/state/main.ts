@@ -15,8 +15,7 @@ import { installPeer, OPTIONAL_PEERS, type OptionalPeer } from './optional-peers
 import { statePart, type StateParameters, type StateResult } from './part.js'
 import {
   compareChecks,
-  FLINK_CONTENDERS,
-  NODE_CONTENDERS,
+  CONTENDERS,
   OURS,
   ratioText,
   rowsOf,
@@ -41,14 +40,13 @@ const USAGE = `Usage: npm run bench:state [-- options]
   --json            print the part of the benchmark as one JSON object, the last line
   --help            print this
 
-Contenders: ${[...NODE_CONTENDERS, ...FLINK_CONTENDERS].join(', ')}.
+Contenders: ${CONTENDERS.join(', ')}.
 better-sqlite3, rocksdb-native and Flink (which needs Java and Maven) are fetched and built when they
 are first wanted, into temp/; what does not install is reported as absent.
 Exits with 1 when an operation falls short of its bar: a point operation on a value or a map 2 times,
 any other 0.8 times the rate of the fastest peer that persists.`
 
 const MEASUREMENTS_PER_PROCESS = 3
-const CONTENDERS: readonly ContenderName[] = [...NODE_CONTENDERS, ...FLINK_CONTENDERS]
 const FLINK_BACKENDS: Record<FlinkContender, FlinkBackend> = {
   'Flink RocksDB': 'ROCKSDB',
   'Flink RocksDB budget': 'ROCKSDB_BUDGET',

@@ -19,6 +19,7 @@ export const FLINK_CONTENDERS = ['Flink RocksDB', 'Flink RocksDB budget', 'Flink
 export type FlinkContender = (typeof FLINK_CONTENDERS)[number]
 
 export type ContenderName = NodeContender | FlinkContender
+export const CONTENDERS: readonly ContenderName[] = [...NODE_CONTENDERS, ...FLINK_CONTENDERS]
 
 export const OURS = 'LevelDBStateBackend'
 /** Who keeps state that is larger than memory. */
