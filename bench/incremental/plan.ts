@@ -78,7 +78,7 @@ export function defaultPlan(): Plan {
         contenders: [OURS],
         checkpoints: JUDGED_CHECKPOINTS,
       },
-      { ...streamCell(MIDDLE_MB, 'uniform', 1), contenders: [FULL, LEVELDB_FILES] },
+      { ...streamCell(MIDDLE_MB, 'uniform', 1), contenders: [LEVELDB_FILES] },
     ],
   }
 }

@@ -168,16 +168,18 @@ function sizesOf(
   deltas: readonly DeltaTable[],
 ): DeltaChain {
   const completed = chained.map(({ delta }) => delta)
+  let mergedBytes: number | undefined
+  let mergedNewBytes: number | undefined
   return {
     baseBytes,
     completedDeltaBytes: completed.map((delta) => delta.sizeBytes),
     newDeltaBytes: deltas.map((delta) => delta.sizeBytes),
     // Estimates take milliseconds, and most checkpoints need none.
     get mergedBytes() {
-      return estimateMergedBytes([...completed, ...deltas])
+      return (mergedBytes ??= estimateMergedBytes([...completed, ...deltas]))
     },
     get mergedNewBytes() {
-      return estimateMergedBytes(deltas)
+      return (mergedNewBytes ??= estimateMergedBytes(deltas))
     },
   }
 }

@@ -132,13 +132,10 @@ export class SnapshotStrategy {
 
   /** To be called between batches, before anything of a later generation is sent to the store. */
   async plan(request: SnapshotRequest): Promise<PlannedSnapshot> {
-    const deltas = newDeltas(this.#completed, this.#deltas.unconfirmed)
-    const contiguous = isContiguous(this.#completed, deltas, request.throughSequence)
-    const extensible = contiguous && request.snapshotType === 'checkpoint'
     // Most are a delta more, and need not wait for the store.
-    if (!extensible || mayRebase(this.#completed, deltas, this.#options.policy)) {
-      await request.stored()
-    }
+    if (this.#mayNeedStore(request)) await request.stored()
+    // Only now: a checkpoint may have been completed meanwhile.
+    const { deltas, extensible } = this.#extension(request)
     const decision = decide(this.#completed, deltas, this.#options.policy, () =>
       estimateRebase(this.#completed, deltas, {
         incarnation: this.#options.incarnation,
@@ -164,6 +161,21 @@ export class SnapshotStrategy {
     }
     this.#running.add(planned)
     return planned
+  }
+
+  #mayNeedStore(request: SnapshotRequest): boolean {
+    const { deltas, extensible } = this.#extension(request)
+    return !extensible || mayRebase(this.#completed, deltas, this.#options.policy)
+  }
+
+  /** What the snapshot adds to the completed chain as it is now, and whether it can go on from that. */
+  #extension({ snapshotType, throughSequence }: SnapshotRequest): {
+    readonly deltas: readonly DeltaTable[]
+    readonly extensible: boolean
+  } {
+    const deltas = newDeltas(this.#completed, this.#deltas.unconfirmed)
+    const contiguous = isContiguous(this.#completed, deltas, throughSequence)
+    return { deltas, extensible: contiguous && snapshotType === 'checkpoint' }
   }
 
   async #rebase(

@@ -19,10 +19,10 @@ import { clipTable } from '../table/table-clipper.js'
 import type { StateDownloader } from './state-downloader.js'
 
 /**
- * LevelDB opens with so many tables in level 0 at once, and compacts them in the background; merging 59 deltas of 2 MB here took six
- * seconds more. The deltas of a longer union are merged first, source by source.
+ * LevelDB opens with so many deltas in level 0 at once, and compacts them in the background; merging 59 deltas of 2 MB here took six
+ * seconds more. As many as the default policy lets a chain have; those of a longer union are merged first, source by source.
  */
-const LEVEL_0_TABLES_MAX = 100
+const ADOPTED_DELTAS_MAX = 100
 
 export interface AdoptionInput {
   readonly tableDirectory: string
@@ -107,8 +107,8 @@ export async function shortenedChain(
   tables: readonly AdoptedTable[],
   input: AdoptionInput,
 ): Promise<readonly AdoptedTable[]> {
-  const inLevel0 = tables.filter(({ file }) => file.level === 0)
-  if (inLevel0.length <= LEVEL_0_TABLES_MAX) return tables
+  const adopted = tables.filter(({ role }) => role === 'delta')
+  if (adopted.length <= ADOPTED_DELTAS_MAX) return tables
   const shortened: AdoptedTable[] = []
   for (const source of new Set(tables.map((table) => table.source))) {
     const own = tables.filter((table) => table.source === source)

@@ -12,7 +12,7 @@
  * 0 in place of `length + 1` or of `1` is a mapping to null.
  */
 import type { Buffer } from 'node:buffer'
-import { ByteReader, ByteReaderError, ByteWriter } from '../common/bytes.js'
+import { ByteReader, ByteReaderError, type ByteWriter } from '../common/bytes.js'
 import { StateBackendError } from '../errors.js'
 import type { KeySerializer } from '../record/key-serializer.js'
 import type { CellCodec, SubkeyCodec } from '../store/cell-codec.js'

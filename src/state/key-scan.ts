@@ -26,24 +26,27 @@ export async function* scanKeys(
 ): AsyncGenerator<KeyIdentity> {
   const buffered = bufferedKeys(runtime, keySerializer, keyGroupOffset)
   let next = 0
-  for await (const [identity, value] of storedCells(runtime, keySerializer, keyGroup)) {
+  for await (const stored of storedCells(runtime, keySerializer, keyGroup)) {
+    const { identity } = stored
     for (; next < buffered.length; next++) {
       const order = keySerializer.compare(buffered[next] as KeyIdentity, identity)
       if (order > 0) break
       if (order < 0) yield* live(buffered[next] as KeyIdentity)
     }
-    yield* live(identity, value)
+    yield* live(identity, stored)
   }
   for (; next < buffered.length; next++) yield* live(buffered[next] as KeyIdentity)
 
-  /** The key, if it has something now; `stored` is what the store had when its chunk was read. */
-  async function* live(identity: KeyIdentity, stored?: Buffer): AsyncGenerator<KeyIdentity> {
+  /** The key, if it has something now. */
+  async function* live(identity: KeyIdentity, stored?: StoredCell): AsyncGenerator<KeyIdentity> {
     runtime.context.checkUsable()
     const { table } = runtime
     let cell: Cell | undefined = table.findInMemory(keyGroupOffset, identity)
     if (cell === undefined) {
       cell =
-        stored === undefined ? table.find(keyGroupOffset, identity) : table.codec.decode(stored)
+        stored?.retirements === table.retirements
+          ? table.codec.decode(stored.value)
+          : table.find(keyGroupOffset, identity)
     }
     if (cell === TOMBSTONE) return
     if (!(cell instanceof Spilled) || cell.chunkCount > 0) yield identity
@@ -77,17 +80,25 @@ function bufferedKeys(
   }
 }
 
+/** What the store had when its chunk was read, after so many retirements of the table. */
+interface StoredCell {
+  readonly identity: KeyIdentity
+  readonly value: Buffer
+  readonly retirements: number
+}
+
 /** The store's cells of the state in the key group: packed values and spilled headers, no spilled entries. */
 async function* storedCells(
   runtime: StateRuntime,
   keySerializer: KeySerializer<unknown>,
   keyGroup: number,
-): AsyncGenerator<[KeyIdentity, Buffer]> {
+): AsyncGenerator<StoredCell> {
   const prefix = new ByteWriter(COMPOSITE_KEY_PREFIX_BYTES)
   writeCompositeKeyPrefix(prefix, keyGroup, runtime.table.stateId)
   const lt = prefixSuccessor(prefix.view())
   let gte = prefix.copy()
   for (;;) {
+    const { retirements } = runtime.table
     const chunk = await runtime.scanStore(gte, lt, SCAN_CHUNK_ENTRIES)
     let after: Buffer | undefined
     for (const [key, value] of chunk) {
@@ -95,7 +106,7 @@ async function* storedCells(
       const from = new ByteReader(key, COMPOSITE_KEY_PREFIX_BYTES)
       const identity = keySerializer.read(from)
       readVoidNamespace(from)
-      if (from.remaining === 0) yield [identity, value]
+      if (from.remaining === 0) yield { identity, value, retirements }
       // Entries of a spilled cell, with a header or left over from a cleared one: go on behind all of them.
       else after = prefixSuccessor(key.subarray(0, from.offset))
     }

@@ -26,25 +26,30 @@ export async function* scanSpilled(
   const buffered = subkeys.sort(bufferedSubkeys(runtime, keyGroupOffset, identity, header.epoch))
   let next = 0
   const prefix = table.entryPrefix(keyGroupOffset, identity, header.epoch)
-  for await (const [key, value] of storeEntries(runtime, prefix)) {
+  for await (const [key, value, retirements] of storeEntries(runtime, prefix)) {
     const subkey = subkeys.read(new ByteReader(key, prefix.length))
     for (; next < buffered.length; next++) {
       const order = subkeys.compare(buffered[next] as KeyIdentity, subkey)
       if (order > 0) break
       if (order < 0) yield* current(buffered[next] as KeyIdentity)
     }
-    yield* current(subkey, value)
+    yield* current(subkey, value, retirements)
   }
   for (; next < buffered.length; next++) yield* current(buffered[next] as KeyIdentity)
 
-  /** The entry as it is now; `stored` is what the store had when its chunk was read. */
-  function* current(subkey: KeyIdentity, stored?: Buffer): Generator<[KeyIdentity, SpilledEntry]> {
+  /** The entry as it is now; `stored` is what the store had when its chunk was read, after so many retirements. */
+  function* current(
+    subkey: KeyIdentity,
+    stored?: Buffer,
+    retirements?: number,
+  ): Generator<[KeyIdentity, SpilledEntry]> {
     runtime.context.checkUsable()
     const known = table.findEntryInMemory(keyGroupOffset, identity, header.epoch, subkey)
     if (known === TOMBSTONE) return
     if (known !== undefined) yield [subkey, known]
-    else if (stored !== undefined) yield [subkey, table.codec.decodeEntry(stored)]
-    else {
+    else if (stored !== undefined && retirements === table.retirements) {
+      yield [subkey, table.codec.decodeEntry(stored)]
+    } else {
       const entry = table.findEntry(keyGroupOffset, identity, header, subkey)
       if (entry !== TOMBSTONE) yield [subkey, entry]
     }
@@ -67,16 +72,17 @@ function bufferedSubkeys(
   return [...subkeys]
 }
 
-/** The store's entries under a prefix, chunk by chunk. */
+/** The store's entries under a prefix, chunk by chunk, each with the table's retirements before its chunk was read. */
 async function* storeEntries(
   runtime: StateRuntime,
   prefix: Buffer,
-): AsyncGenerator<[Buffer, Buffer]> {
+): AsyncGenerator<[Buffer, Buffer, number]> {
   const lt = prefixSuccessor(prefix)
   let gte = prefix
   for (;;) {
+    const { retirements } = runtime.table
     const chunk = await runtime.scanStore(gte, lt, SCAN_CHUNK_ENTRIES)
-    yield* chunk
+    for (const [key, value] of chunk) yield [key, value, retirements]
     const last = chunk.at(-1)
     if (last === undefined) return
     gte = successor(last[0])

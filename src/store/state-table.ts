@@ -66,6 +66,8 @@ export class StateTable {
    * Wrong would be lost state: it is true from the start after a restore, and from the first freeze of a layer of this table on.
    */
   mayBeStored: boolean
+  /** Generations of this table that went to the store: what was read there before may be older than what the layers have let go since. */
+  retirements = 0
   active: Buckets = []
   /** Newest first. */
   frozen: readonly Buckets[] = []
@@ -110,8 +112,7 @@ export class StateTable {
     identity: KeyIdentity,
     own: (below: Cell) => C,
   ): C {
-    const bucket = (this.active[keyGroupOffset] ??= new Map<KeyIdentity, Cell>())
-    const written = bucket.get(identity)
+    const written = this.active[keyGroupOffset]?.get(identity)
     // The cells of a state are of the kinds that its `own` makes.
     if (written !== undefined && written !== TOMBSTONE) return written as C
     // Not cached: the cell that is written now shadows it.
@@ -119,6 +120,8 @@ export class StateTable {
       written ?? this.#findBelow(keyGroupOffset, identity) ?? this.#load(keyGroupOffset, identity),
     )
     this.#numbersOnly = false
+    // Not before: what is below may turn out to be damaged, and a layer that exists has a cell.
+    const bucket = (this.active[keyGroupOffset] ??= new Map<KeyIdentity, Cell>())
     this.#replace(bucket, identity, written, cell)
     return cell
   }

@@ -160,7 +160,7 @@ export class WriteBuffer implements StateTableOwner {
     this.#youngBytes += bytes
     if (this.resident) return
     const cacheBytesMax = this.#totalBytes - Math.max(this.#peakBytes, this.#lastPeakBytes)
-    if (this.#youngBytes >= cacheBytesMax / 2) this.#evict()
+    if (this.#youngBytes >= cacheBytesMax / 2 || this.cachedBytes > cacheBytesMax) this.#evict()
   }
 
   /** The young half becomes the old one, and that is dropped. */
@@ -227,6 +227,7 @@ export class WriteBuffer implements StateTableOwner {
     }
     for (const [table, buckets] of generation.layers) {
       table.frozen = table.frozen.filter((layer) => layer !== buckets)
+      table.retirements++
     }
     this.#frozen.shift()
     this.#frozenBytes -= generation.bytes

@@ -28,6 +28,7 @@ export class KeySketch {
   }
 
   #settle(): void {
+    if (this.#pending.length === 0) return
     this.#samples = withSmallestHashes([...this.#samples, ...this.#pending])
     this.#pending = []
     const largest = this.#samples.at(-1)
@@ -53,10 +54,13 @@ export class KeySketch {
   }
 
   /** A hash that is among the smallest of all is among the smallest of every table that has it: what is kept is the newest entry. */
-  static #united(sketches: readonly KeySketch[]): Sample[] {
-    return withSmallestHashes(
-      sketches.flatMap((sketch) => [...sketch.#samples, ...sketch.#pending]),
-    )
+  static #united(sketches: readonly KeySketch[]): readonly Sample[] {
+    let united: readonly Sample[] = []
+    for (const sketch of sketches) {
+      sketch.#settle()
+      united = unitedWith(united, sketch.#samples)
+    }
+    return united
   }
 }
 
@@ -76,4 +80,25 @@ function withSmallestHashes(samples: readonly Sample[]): Sample[] {
     smallest.push(sample)
   }
   return smallest
+}
+
+/** The smallest of two ascending lists, each hash once, as the newer list has it. */
+function unitedWith(older: readonly Sample[], newer: readonly Sample[]): readonly Sample[] {
+  const united: Sample[] = []
+  let o = 0
+  let n = 0
+  while (united.length < SKETCH_HASHES) {
+    const old = older[o]
+    const sample = newer[n]
+    if (old === undefined && sample === undefined) break
+    if (sample === undefined || (old !== undefined && old[0] < sample[0])) {
+      united.push(old as Sample)
+      o++
+    } else {
+      united.push(sample)
+      n++
+      if (old !== undefined && old[0] === sample[0]) o++
+    }
+  }
+  return united
 }

@@ -1,47 +1,13 @@
 /** LevelDB may hold up a write for seconds, behind a compaction: what waits for it then, and what does not. */
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { CheckpointOptions } from '../../src/checkpoint/checkpoint-options.js'
 import { StateBackendError } from '../../src/errors.js'
 import { LevelDBStore } from '../../src/store/leveldb-store.js'
+import { HeldWrites, turns, until } from '../support/held-writes.js'
 import { handleOf, rejection, StateTask } from '../support/state-task.js'
 
 const KEYS = 100
 const LONG_TEXT = 'x'.repeat(2 ** 20)
-/** Turns of the event loop after which everything that does not wait for LevelDB is done. */
-const TURNS = 2000
-
-/** Real batches, each held back until the gate opens; then all fail if `failure` is set. */
-class Gate {
-  readonly #opened: Promise<void>
-  #open: () => void = () => undefined
-  waiting = 0
-  failure: Error | undefined
-
-  constructor() {
-    this.#opened = new Promise((resolve) => {
-      this.#open = resolve
-    })
-    const commit = Reflect.get(LevelDBStore.prototype, 'commit') as LevelDBStore['commit']
-    const gate = this
-    vi.spyOn(LevelDBStore.prototype, 'commit').mockImplementation(async function (
-      this: LevelDBStore,
-      batch,
-    ) {
-      gate.waiting++
-      await gate.#opened
-      if (gate.failure !== undefined) throw gate.failure
-      return commit.call(this, batch)
-    })
-  }
-
-  open(): void {
-    this.#open()
-  }
-}
-
-async function turns(): Promise<void> {
-  for (let turn = 0; turn < TURNS; turn++) await new Promise((resolve) => setImmediate(resolve))
-}
 
 /** Whether a promise settles while the event loop turns. */
 async function settles(promise: Promise<unknown>): Promise<boolean> {
@@ -50,28 +16,22 @@ async function settles(promise: Promise<unknown>): Promise<boolean> {
     settled = true
   }
   promise.then(mark, mark)
-  for (let turn = 0; turn < TURNS && !settled; turn++) {
-    await new Promise((resolve) => setImmediate(resolve))
-  }
+  await turns()
   return settled
 }
 
 const text = (key: number): string => `value of ${key}`
 
-afterEach(() => {
-  vi.restoreAllMocks()
-})
-
 describe('While LevelDB holds up every write', () => {
   it('a delta checkpoint completes, and holds all of its state', async () => {
     const task = await StateTask.start()
-    const gate = new Gate()
+    const writes = new HeldWrites()
     await task.put(0, KEYS, text)
     const { kind, handle } = await task.checkpoint()
     expect(kind).toBe('delta')
-    expect(gate.waiting).toBe(1)
+    expect(writes.count).toBe(1)
     expect(task.values(0, KEYS)).toEqual(Array.from({ length: KEYS }, (_, key) => text(key)))
-    gate.open()
+    writes.open()
     await task.restore(handle)
     expect(task.values(0, KEYS)).toEqual(Array.from({ length: KEYS }, (_, key) => text(key)))
   })
@@ -80,13 +40,13 @@ describe('While LevelDB holds up every write', () => {
     ['a full checkpoint', CheckpointOptions.fullCheckpoint(), {}],
     ['a savepoint', CheckpointOptions.savepoint(), {}],
     ['a rebase', CheckpointOptions.checkpoint(), { smallStateBytes: 0, deltaFractionMax: 0 }],
-  ])('%s, which takes its tables, waits', async (_, options, policy) => {
+  ])('%s, which takes its tables, waits', async (_kind, options, policy) => {
     const task = await StateTask.start({ policy })
-    const gate = new Gate()
+    const writes = new HeldWrites()
     await task.put(0, KEYS, text)
     const snapshot = task.snapshot(options)
     expect(await settles(snapshot)).toBe(false)
-    gate.open()
+    writes.open()
     const handle = handleOf(await snapshot)
     await task.restore(handle)
     expect(task.values(0, KEYS)).toEqual(Array.from({ length: KEYS }, (_, key) => text(key)))
@@ -94,13 +54,13 @@ describe('While LevelDB holds up every write', () => {
 
   it('the next generation waits, and both hold what they held', async () => {
     const task = await StateTask.start()
-    const gate = new Gate()
+    const writes = new HeldWrites()
     await task.put(0, KEYS, text)
     const first = handleOf(await task.snapshot())
     await task.put(0, 1, () => 'later')
     const second = task.snapshot()
     expect(await settles(second)).toBe(false)
-    gate.open()
+    writes.open()
     await task.restore(handleOf(await second))
     expect(task.values(0, 2)).toEqual(['later', text(1)])
     await task.restore(first)
@@ -110,40 +70,44 @@ describe('While LevelDB holds up every write', () => {
   it('a long generation is encoded some batches ahead, not to its end', async () => {
     const task = await StateTask.start({ memory: 128 * 2 ** 20 })
     const batches = vi.spyOn(LevelDBStore.prototype, 'batch')
-    const gate = new Gate()
+    onTestFinished(() => {
+      batches.mockRestore()
+    })
+    const writes = new HeldWrites()
     await task.put(0, 24, (key) => `${key} ${LONG_TEXT}`)
     const snapshot = task.snapshot()
+    await until(() => batches.mock.calls.length > 16)
     await turns()
-    expect(batches.mock.calls.length).toBeGreaterThan(1)
     expect(batches.mock.calls.length).toBeLessThan(20)
-    gate.open()
+    writes.open()
     await snapshot
     expect(batches.mock.calls.length).toBeGreaterThanOrEqual(24)
   })
 
   it('and then fails: the checkpoint stands, the backend stops with that error', async () => {
     const task = await StateTask.start()
-    const gate = new Gate()
+    const writes = new HeldWrites()
     await task.put(0, KEYS, text)
     const { handle } = await task.checkpoint()
-    gate.failure = new StateBackendError('STORE_FAILED', 'no more')
-    gate.open()
+    const failure = new StateBackendError('STORE_FAILED', 'no more')
+    writes.failure = failure
+    writes.open()
     await turns()
-    expect(await rejection(task.snapshot())).toBe(gate.failure)
-    expect(() => task.values(0, 1)).toThrow(gate.failure)
-    vi.restoreAllMocks()
+    expect(await rejection(task.snapshot())).toBe(failure)
+    expect(() => task.values(0, 1)).toThrow(failure)
+    writes.failure = undefined
     await task.restore(handle)
     expect(task.values(0, 1)).toEqual([text(0)])
   })
 
   it('a close waits for the writes under way', async () => {
     const task = await StateTask.start()
-    const gate = new Gate()
+    const writes = new HeldWrites()
     await task.put(0, KEYS, text)
     await task.checkpoint()
     const closing = task.close()
     expect(await settles(closing)).toBe(false)
-    gate.open()
+    writes.open()
     await closing
   })
 })

@@ -267,6 +267,28 @@ describe('the read cache', () => {
     expect(buffer.cachedBytes).toBe(cacheBytes(buffer))
   })
 
+  it('stays within what the buffer leaves when that grows between two halves of the cache', () => {
+    const harness = new BufferHarness({ keySerializer: numberKey, ...BUDGET })
+    const state = harness.state(valueState<string>('v'))
+    const { buffer } = harness
+    let nextKey = 0
+    let heldMost = 0
+    const readAbsent = (): void => {
+      harness.setKey(nextKey++)
+      expect(state.value()).toBeUndefined()
+      heldMost = Math.max(heldMost, buffer.heldBytes + buffer.cachedBytes)
+    }
+    // The first half, just full; then writes that leave the cache as it is; then reads of others.
+    while (buffer.cachedBytes < BUDGET_BYTES / 2 - 200) readAbsent()
+    for (let n = 0; n < 4; n++) readAbsent()
+    while (buffer.heldBytes < 0.49 * BUDGET_BYTES) {
+      harness.setKey(1_000_000 + nextKey++)
+      state.update('x'.repeat(60))
+    }
+    for (let n = 0; n < 5000; n++) readAbsent()
+    expect(heldMost).toBeLessThan(BUDGET_BYTES + 1000)
+  })
+
   it('a working set that fits is never read from the store', async () => {
     const harness = new BufferHarness({
       keySerializer: numberKey,

@@ -1,0 +1,83 @@
+/** A snapshot that takes LevelDB's tables waits for its writes; what is completed meanwhile must not confuse it. */
+import { describe, expect, it } from 'vitest'
+import { CheckpointOptions } from '../../src/checkpoint/checkpoint-options.js'
+import { HeldWrites, turns, until } from '../support/held-writes.js'
+import { handleOf, StateTask } from '../support/state-task.js'
+
+const KEYS = 100
+const text = (round: number) => (key: number) => `${round} of ${key} `.repeat(20)
+const texts = (round: number, keys: number): string[] =>
+  Array.from({ length: keys }, (_, key) => text(round)(key))
+
+describe('While a checkpoint is completed,', () => {
+  it('a savepoint that waits for LevelDB names each table once', async () => {
+    const task = await StateTask.start()
+    const writes = new HeldWrites()
+    writes.open()
+    await task.put(0, KEYS, text(1))
+    const first = handleOf(await task.snapshot())
+    await turns()
+    writes.isHolding = true
+    await task.put(0, 1, text(1))
+    const savepoint = task.snapshot(CheckpointOptions.savepoint())
+    savepoint.catch(() => undefined)
+    await until(() => writes.count === 1)
+    await turns()
+    task.backend.notifyCheckpointComplete(first.checkpointId)
+    writes.open()
+    const handle = handleOf(await savepoint)
+    const shas = handle.sharedState.map(({ state }) => state.sha256)
+    expect(shas).toEqual([...new Set(shas)])
+    await task.restore(handle)
+    expect(task.values(0, KEYS)).toEqual(texts(1, KEYS))
+  })
+
+  it('a savepoint that waits for LevelDB does not miss tables that were merged', async () => {
+    const task = await StateTask.start()
+    const writes = new HeldWrites()
+    writes.open()
+    for (let round = 1; round <= 5; round++) {
+      await task.put(0, KEYS, text(round))
+      task.backend.notifyCheckpointAborted(handleOf(await task.snapshot()).checkpointId)
+      await turns()
+    }
+    await task.put(0, KEYS, text(6))
+    const result = await task.snapshot()
+    const first = handleOf(result)
+    await turns()
+    writes.isHolding = true
+    await task.put(0, 1, text(6))
+    const savepoint = task.snapshot(CheckpointOptions.savepoint())
+    savepoint.catch(() => undefined)
+    await until(() => writes.count === 1)
+    await turns()
+    task.backend.notifyCheckpointComplete(first.checkpointId)
+    writes.open()
+    expect(result.kind).toBe('merge')
+    const handle = handleOf(await savepoint)
+    await task.restore(handle)
+    expect(task.values(0, KEYS)).toEqual(texts(6, KEYS))
+  })
+
+  it('a checkpoint that may renew its base goes on from it', async () => {
+    const task = await StateTask.start({ policy: { smallStateBytes: 40_000 } })
+    const writes = new HeldWrites()
+    writes.open()
+    await task.put(0, KEYS, text(1))
+    const first = await task.snapshot()
+    expect(first.kind).toBe('delta')
+    await turns()
+    writes.isHolding = true
+    await task.put(KEYS, 2 * KEYS, text(1))
+    await task.put(2 * KEYS, 3 * KEYS, text(1))
+    const second = task.snapshot()
+    second.catch(() => undefined)
+    await until(() => writes.count === 1)
+    await turns()
+    task.backend.notifyCheckpointComplete(handleOf(first).checkpointId)
+    writes.open()
+    const handle = handleOf(await second)
+    await task.restore(handle)
+    expect(task.values(0, 3 * KEYS)).toEqual(texts(1, 3 * KEYS))
+  })
+})
