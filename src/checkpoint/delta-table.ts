@@ -71,7 +71,7 @@ export async function mergeDeltas(
     for (const entry of mergeEntries(readers.map((reader) => reader.entries()))) {
       const keyHash = table.add(entry.userKey, entry.sequence, entry.type, entry.value)
       sketch.add(keyHash, entry.userKey.length + entry.value.length)
-      if (!options.slicer.due()) continue
+      if (!options.slicer.due(entry.value.length)) continue
       throwIfAborted(options.signal)
       await table.flush()
       await options.slicer.pause()

@@ -11,23 +11,26 @@ import type { Clock } from './clock.js'
  */
 const SLICE_MS = 5
 
-/** `due()` looks at the clock once in so many calls. */
-const CALLS_PER_CLOCK_READ = 64
+/** `due()` looks at the clock once in so many steps. */
+const STEPS_PER_CLOCK_READ = 64
+/** So many bytes count as a step more: a few large values take as long as many small ones. */
+const STEP_BYTES = 1024
 
 export class Slicer {
   readonly #clock: Clock
   #sliceStartMs: number
-  #calls = 0
+  #steps = 0
 
   constructor(clock: Clock) {
     this.#clock = clock
     this.#sliceStartMs = clock.monotonicMs()
   }
 
-  /** Whether the slice is used up. */
-  due(): boolean {
-    if (++this.#calls < CALLS_PER_CLOCK_READ) return false
-    this.#calls = 0
+  /** Whether the slice is used up, after one step that handled `bytes`. */
+  due(bytes = 0): boolean {
+    this.#steps += 1 + Math.floor(bytes / STEP_BYTES)
+    if (this.#steps < STEPS_PER_CLOCK_READ) return false
+    this.#steps = 0
     return this.overdue()
   }
 
@@ -45,6 +48,6 @@ export class Slicer {
   /** Starts a new slice; call it after any other `await` that let the event loop turn. */
   restart(): void {
     this.#sliceStartMs = this.#clock.monotonicMs()
-    this.#calls = 0
+    this.#steps = 0
   }
 }

@@ -5,7 +5,7 @@
  * Invariants
  * I1 An entry's sequence in a delta table is the one LevelDB gives it: both count up by one from the last sequence, in the order of
  *    the entries, and the two are compared when LevelDB has the last.
- * I2 The event loop is held for one slice at most, and what encoding one batch takes beyond.
+ * I2 The event loop is held for one slice at most, and what one large value takes beyond.
  * I3 The tables of a generation follow each other in keys and in sequences, as if each were of a generation of its own.
  */
 import { rmSync } from 'node:fs'
@@ -108,11 +108,9 @@ async function writeEntries(
       batches?.add(key, value)
       tables.add(key, sequence, value)
     }
-    const isBatchFull = batches?.isFull === true
-    if (isBatchFull) await batches?.submit()
+    if (batches?.isFull === true) await batches.submit()
     if (tables.isFull) await tables.next()
-    // A few large values fill a batch: then too few entries have passed for `due` to look at the clock.
-    if (entry === undefined || isBatchFull ? slicer.overdue() : slicer.due()) {
+    if (entry === undefined ? slicer.overdue() : slicer.due(entry.value?.length)) {
       await tables.flush()
       await slicer.pause()
     }

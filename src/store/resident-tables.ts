@@ -60,7 +60,7 @@ export class ResidentTables {
           table ??= await this.#create(directory)
           table.add(entry.key, coveredSequence, ValueType.Value, entry.value)
         }
-        if (entry === undefined ? this.#slicer.overdue() : this.#slicer.due()) {
+        if (entry === undefined ? this.#slicer.overdue() : this.#slicer.due(entry.value?.length)) {
           await table?.flush()
           await this.#slicer.pause()
         }

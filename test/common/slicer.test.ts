@@ -18,6 +18,13 @@ describe('Slicer', () => {
     expect(callsUntilDue(new Slicer(new SteppingClock(1)), 1000)).toBe(5 * 64)
   })
 
+  it('counts a KiB as a call', () => {
+    const slicer = new Slicer(new SteppingClock(5))
+    expect(slicer.due(62 * 1024)).toBe(false)
+    expect(slicer.due(1023)).toBe(true)
+    expect(slicer.due(2 ** 20)).toBe(true)
+  })
+
   it('overdue looks at every call', () => {
     const slicer = new Slicer(new SteppingClock(2))
     expect([slicer.overdue(), slicer.overdue(), slicer.overdue()]).toEqual([false, false, true])
