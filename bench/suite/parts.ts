@@ -38,14 +38,14 @@ const IN_MINUTES = CONTENDERS.filter((name) => name !== 'Flink RocksDB')
 export const PARTS: readonly SuitePart[] = [
   {
     ...placeOf('state'),
-    parameters: sizes('--keys', '50000', '--millis', '80', '--only', IN_MINUTES.join(',')),
+    parameters: sizes('--keys', '50000', '--millis', '60', '--only', IN_MINUTES.join(',')),
     read: readPart,
   },
   { ...placeOf('incremental'), parameters: sizes(), read: readPart },
   {
     ...placeOf('scale'),
     // What a checkpoint costs as the state grows the part before has measured.
-    parameters: sizes('--rounds', '1', '--millis', '1000', '--only', 'keys,parallelism'),
+    parameters: sizes('--rounds', '1', '--millis', '800', '--only', 'keys,parallelism'),
     read: readPart,
   },
   {
