@@ -127,7 +127,7 @@ export function decideSnapshot(
   const deltaBytes = bytesOfDeltas(chain)
   const limit = limitOf(chain, policy)
   const extended: SnapshotDecision = { kind: 'extend', merge: decideMerge(chain, policy) }
-  if (!isOverLimit(chain, policy)) return extended
+  if (deltaBytes <= limit) return extended
   const merged: SnapshotDecision | undefined =
     deltaCount > 1 ? { kind: 'extend', merge: merge(0, deltaCount) } : undefined
   if (chain.mergedBytes <= limit * WORTHWHILE_MERGE && merged !== undefined) return merged

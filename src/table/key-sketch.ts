@@ -5,6 +5,7 @@
  * The rebase policy asks it how large a merged delta would be: a hot set that is rewritten at every checkpoint must not cause a rebase,
  * and of keys that come and go a merge leaves little.
  */
+
 /** Relative error about 1 / sqrt(512), 4 %. */
 const SKETCH_HASHES = 512
 const HASH_SPACE = 2 ** 32

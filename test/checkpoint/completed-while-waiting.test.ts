@@ -1,13 +1,33 @@
 /** A snapshot that takes LevelDB's tables waits for its writes; what is completed meanwhile must not confuse it. */
 import { describe, expect, it } from 'vitest'
 import { CheckpointOptions } from '../../src/checkpoint/checkpoint-options.js'
+import type { SnapshotResult } from '../../src/checkpoint/snapshotable.js'
 import { HeldWrites, turns, until } from '../support/held-writes.js'
-import { handleOf, StateTask } from '../support/state-task.js'
+import { handleOf, StateTask, type Handle } from '../support/state-task.js'
 
 const KEYS = 100
 const text = (round: number) => (key: number) => `${round} of ${key} `.repeat(20)
 const texts = (round: number, keys: number): string[] =>
   Array.from({ length: keys }, (_, key) => text(round)(key))
+
+/** Writes and takes a snapshot that LevelDB keeps waiting, completes the checkpoint before it meanwhile, and lets it go on. */
+async function snapshotAcross(
+  completed: SnapshotResult,
+  task: StateTask,
+  writes: HeldWrites,
+  { write, options }: { write: () => Promise<void>; options: CheckpointOptions },
+): Promise<Handle> {
+  await turns()
+  writes.isHolding = true
+  await write()
+  const snapshot = task.snapshot(options)
+  snapshot.catch(() => undefined)
+  await until(() => writes.count === 1)
+  await turns()
+  task.backend.notifyCheckpointComplete(handleOf(completed).checkpointId)
+  writes.open()
+  return handleOf(await snapshot)
+}
 
 describe('While a checkpoint is completed,', () => {
   it('a savepoint that waits for LevelDB names each table once', async () => {
@@ -15,17 +35,10 @@ describe('While a checkpoint is completed,', () => {
     const writes = new HeldWrites()
     writes.open()
     await task.put(0, KEYS, text(1))
-    const first = handleOf(await task.snapshot())
-    await turns()
-    writes.isHolding = true
-    await task.put(0, 1, text(1))
-    const savepoint = task.snapshot(CheckpointOptions.savepoint())
-    savepoint.catch(() => undefined)
-    await until(() => writes.count === 1)
-    await turns()
-    task.backend.notifyCheckpointComplete(first.checkpointId)
-    writes.open()
-    const handle = handleOf(await savepoint)
+    const handle = await snapshotAcross(await task.snapshot(), task, writes, {
+      write: () => task.put(0, 1, text(1)),
+      options: CheckpointOptions.savepoint(),
+    })
     const shas = handle.sharedState.map(({ state }) => state.sha256)
     expect(shas).toEqual([...new Set(shas)])
     await task.restore(handle)
@@ -42,19 +55,12 @@ describe('While a checkpoint is completed,', () => {
       await turns()
     }
     await task.put(0, KEYS, text(6))
-    const result = await task.snapshot()
-    const first = handleOf(result)
-    await turns()
-    writes.isHolding = true
-    await task.put(0, 1, text(6))
-    const savepoint = task.snapshot(CheckpointOptions.savepoint())
-    savepoint.catch(() => undefined)
-    await until(() => writes.count === 1)
-    await turns()
-    task.backend.notifyCheckpointComplete(first.checkpointId)
-    writes.open()
-    expect(result.kind).toBe('merge')
-    const handle = handleOf(await savepoint)
+    const first = await task.snapshot()
+    expect(first.kind).toBe('merge')
+    const handle = await snapshotAcross(first, task, writes, {
+      write: () => task.put(0, 1, text(6)),
+      options: CheckpointOptions.savepoint(),
+    })
     await task.restore(handle)
     expect(task.values(0, KEYS)).toEqual(texts(6, KEYS))
   })
@@ -66,17 +72,10 @@ describe('While a checkpoint is completed,', () => {
     await task.put(0, KEYS, text(1))
     const first = await task.snapshot()
     expect(first.kind).toBe('delta')
-    await turns()
-    writes.isHolding = true
-    await task.put(KEYS, 2 * KEYS, text(1))
-    await task.put(2 * KEYS, 3 * KEYS, text(1))
-    const second = task.snapshot()
-    second.catch(() => undefined)
-    await until(() => writes.count === 1)
-    await turns()
-    task.backend.notifyCheckpointComplete(handleOf(first).checkpointId)
-    writes.open()
-    const handle = handleOf(await second)
+    const handle = await snapshotAcross(first, task, writes, {
+      write: () => task.put(KEYS, 3 * KEYS, text(1)),
+      options: CheckpointOptions.checkpoint(),
+    })
     await task.restore(handle)
     expect(task.values(0, 3 * KEYS)).toEqual(texts(1, 3 * KEYS))
   })
