@@ -71,12 +71,12 @@ function againstFull(changes: readonly ChangeOutcome[]): BenchGoal[] {
 
 /** Whether merges and rebases have their share in what was uploaded. */
 function isLong({ cell, contender }: ChangeOutcome): boolean {
-  const { changePercent, reads, checkpoints } = cell
+  const { changePercent, keys, reads, checkpoints } = cell
   return (
     contender === OURS &&
     changePercent === CHANGE_PERCENT &&
     reads === MANY_READS &&
-    checkpoints >= MANY_CHECKPOINTS
+    checkpoints >= MANY_CHECKPOINTS[keys]
   )
 }
 

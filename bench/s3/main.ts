@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import { parseArgs } from 'node:util'
 import { S3ObjectStore } from '../../src/storage/s3/s3-object-store.js'
-import { withTemporaryDirectory } from '../harness/command-line.js'
+import { positiveInteger, withTemporaryDirectory } from '../harness/command-line.js'
 import { medianOf } from '../harness/statistics.js'
 import { countRequests, type RequestFigures } from './checkpoint-requests.js'
 import { openEndpoint, type Endpoint } from './endpoint.js'
@@ -37,9 +37,9 @@ type Rates = Record<WayName, number[]>
 async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
-      mb: { type: 'string', default: '200' },
-      rounds: { type: 'string', default: '5' },
-      'interval-s': { type: 'string', default: '60' },
+      mb: { type: 'string' },
+      rounds: { type: 'string' },
+      'interval-s': { type: 'string' },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -48,9 +48,9 @@ async function main(): Promise<number> {
     process.stdout.write(`${USAGE}\n`)
     return 0
   }
-  const intervalSeconds = positive('interval-s', values['interval-s'])
-  const megabytes = positive('mb', values.mb)
-  const rounds = positive('rounds', values.rounds)
+  const intervalSeconds = positiveInteger('--interval-s', values['interval-s'], 60)
+  const megabytes = positiveInteger('--mb', values.mb, 200)
+  const rounds = positiveInteger('--rounds', values.rounds, 5)
   return withTemporaryDirectory(async (directory) => {
     const endpoint = await openEndpoint()
     const prefix = `level-state-backend-bench/${randomUUID()}`
@@ -65,12 +65,6 @@ async function main(): Promise<number> {
       await endpoint.close()
     }
   })
-}
-
-function positive(name: string, text: string): number {
-  const value = Number(text)
-  if (Number.isSafeInteger(value) && value >= 1) return value
-  throw new Error(`--${name} takes a whole number from 1, not ${text}.`)
 }
 
 async function measure(
