@@ -1,6 +1,6 @@
 /**
  * Writes a table to a new local file, without holding the event loop: entries are added synchronously into memory, `flush`
- * takes them to the disk in pieces.
+ * takes them to the disk in pieces, of which one is written while the next entries are added.
  *
  * T1 the file was not there before ('wx') and is closed when `finish` returns;
  * T2 after a failure or `abort` it is not there any more;
@@ -8,16 +8,14 @@
  * The file is not synced: local files are scratch, checked by SHA-256 before they are trusted after a crash.
  */
 import { Buffer } from 'node:buffer'
-import { createHash } from 'node:crypto'
-import { open, unlink, type FileHandle } from 'node:fs/promises'
 import { assert } from '../common/assert.js'
 import { StateBackendError } from '../errors.js'
-import { diskError } from './disk-error.js'
 import type { ValueType } from './internal-key.js'
+import { TableOutput } from './table-output.js'
 import { TableWriter, type TableProperties, type TableWriterOptions } from './table-writer.js'
 
-/** Hashed and written between two turns of the event loop: a few milliseconds. Worth a `flush` in the middle of a table. */
-const PIECE_BYTES = 2 ** 20
+/** Hashed in half a millisecond, and written by one request to the system. Worth a `flush` in the middle of a table. */
+const PIECE_BYTES = 2 ** 19
 
 /** More than this waiting for `flush` is a caller that does not flush. One entry may go beyond it. */
 const BUFFERED_BYTES_MAX = 256 * 2 ** 20
@@ -35,10 +33,8 @@ type Phase = 'writing' | 'finished' | 'aborted'
  * any time, also while another call is pending, which then fails or has already won.
  */
 export class TableFileWriter {
-  readonly path: string
-  private readonly file: FileHandle
+  private readonly output: TableOutput
   private readonly writer: TableWriter
-  private readonly hash = createHash('sha256')
   private chunks: Buffer[] = []
   private chunkBytes = 0
   private phase: Phase = 'writing'
@@ -47,18 +43,11 @@ export class TableFileWriter {
 
   /** Throws `DISK_FULL` or `STORE_FAILED`, the latter also when the file exists: then it is left alone. */
   static async create(path: string, options: TableWriterOptions = {}): Promise<TableFileWriter> {
-    let file: FileHandle
-    try {
-      file = await open(path, 'wx')
-    } catch (cause) {
-      throw diskError(cause, path)
-    }
-    return new TableFileWriter(path, file, options)
+    return new TableFileWriter(await TableOutput.create(path), options)
   }
 
-  private constructor(path: string, file: FileHandle, options: TableWriterOptions) {
-    this.path = path
-    this.file = file
+  private constructor(output: TableOutput, options: TableWriterOptions) {
+    this.output = output
     this.writer = new TableWriter((chunk) => {
       this.chunks.push(chunk)
       this.chunkBytes += chunk.length
@@ -88,8 +77,8 @@ export class TableFileWriter {
   }
 
   /**
-   * Takes what is buffered to the file. On `DISK_FULL` or `STORE_FAILED` the table is aborted; `SNAPSHOT_ABORTED` when `abort`
-   * was called meanwhile.
+   * Hands what is buffered to the file, in pieces; the last may still be on its way, and what it fails with is what the next call fails
+   * with. On `DISK_FULL` or `STORE_FAILED` the table is aborted; `SNAPSHOT_ABORTED` when `abort` was called meanwhile.
    */
   async flush(): Promise<void> {
     assert(this.isWriting(), 'a table is flushed while it is being written')
@@ -97,10 +86,10 @@ export class TableFileWriter {
     this.flushing = this.writeBuffered()
     try {
       await this.flushing
-    } catch (cause) {
+    } catch (error) {
       this.flushing = undefined
       await this.abort()
-      throw diskError(cause, this.path)
+      throw error
     } finally {
       this.flushing = undefined
     }
@@ -119,15 +108,16 @@ export class TableFileWriter {
       return undefined
     }
     await this.flush()
+    let sha256: string
     try {
-      await this.file.close()
-    } catch (cause) {
+      sha256 = await this.output.finish()
+    } catch (error) {
       await this.abort()
-      throw diskError(cause, this.path)
+      throw error
     }
     this.throwIfAborted()
     this.phase = 'finished'
-    return { ...properties, path: this.path, sha256: this.hash.digest('hex') }
+    return { ...properties, path: this.output.path, sha256 }
   }
 
   /** Closes and removes the file. Idempotent; does nothing after a successful `finish`. Never throws. */
@@ -148,16 +138,14 @@ export class TableFileWriter {
       'SNAPSHOT_ABORTED',
       'The table was given up while it was written.',
       {
-        details: { path: this.path },
+        details: { path: this.output.path },
       },
     )
   }
 
   private async writeBuffered(): Promise<void> {
     while (this.chunks.length > 0 && this.isWriting()) {
-      const piece = this.takePiece()
-      this.hash.update(piece)
-      await this.file.writeFile(piece)
+      await this.output.append(this.takePiece())
     }
   }
 
@@ -177,8 +165,6 @@ export class TableFileWriter {
     await this.flushing?.catch(() => undefined)
     this.chunks = []
     this.chunkBytes = 0
-    // Whoever aborts has an error of its own to report; a file that cannot even be removed is swept with its folder.
-    await this.file.close().catch(() => undefined)
-    await unlink(this.path).catch(() => undefined)
+    await this.output.discard()
   }
 }

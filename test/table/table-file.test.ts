@@ -1,10 +1,11 @@
 import { Buffer } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { open, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { TableFileWriter } from '../../src/table/table-file.js'
+import { turns, until } from '../support/held-writes.js'
 import {
   encodeTable,
   expectEntries,
@@ -23,15 +24,37 @@ function addAll(writer: TableFileWriter): void {
     writer.add(userKey, sequence, type, value)
 }
 
+/** The prototype of all open files. */
+async function fileHandlePrototype(): Promise<FileHandle> {
+  const handle = await open(join(temporaryDirectory(), 'any'), 'w')
+  const prototype: FileHandle = Object.getPrototypeOf(handle)
+  await handle.close()
+  return prototype
+}
+
 /** Makes the next write, to any open file, fail as the disk would. */
 async function failNextWrite(code: string): Promise<void> {
-  const handle = await open(join(temporaryDirectory(), 'any'), 'w')
-  const prototype: typeof handle = Object.getPrototypeOf(handle)
-  await handle.close()
   const spy = vi
-    .spyOn(prototype, 'writeFile')
+    .spyOn(await fileHandlePrototype(), 'writeFile')
     .mockRejectedValueOnce(Object.assign(new Error(`${code}: the disk says no`), { code }))
   onTestFinished(() => spy.mockRestore())
+}
+
+/** Holds the next write, to any open file, until the function that is returned is called. */
+async function holdNextWrite(): Promise<() => void> {
+  const prototype = await fileHandlePrototype()
+  const { writeFile } = prototype
+  let release = (): void => undefined
+  const released = new Promise<void>((resolve) => (release = resolve))
+  const spy = vi.spyOn(prototype, 'writeFile').mockImplementationOnce(async function (
+    this: FileHandle,
+    ...parameters
+  ) {
+    await released
+    await writeFile.apply(this, parameters)
+  })
+  onTestFinished(() => spy.mockRestore())
+  return release
 }
 
 describe('TableFileWriter', () => {
@@ -70,6 +93,39 @@ describe('TableFileWriter', () => {
     expect(writer.bufferedBytes).toBe(writer.writtenBytes)
     await writer.finish()
     expectEntries(readEntries(path), large)
+  })
+
+  it('takes entries while a piece is being written, but no second piece', async () => {
+    const path = join(temporaryDirectory(), '000001.ldb')
+    const added = [put('a', 1, noise(10_000, 1)), put('b', 2, noise(10_000, 2))]
+    const writer = await TableFileWriter.create(path)
+    const release = await holdNextWrite()
+    const ended: string[] = []
+    for (const { userKey, sequence, type, value } of added) {
+      writer.add(userKey, sequence, type, value)
+      void writer.flush().then(() => ended.push(userKey.toString()))
+      await turns()
+    }
+    expect(ended).toEqual(['a'])
+    release()
+    await until(() => ended.length === 2)
+    await writer.finish()
+    expectEntries(readEntries(path), added)
+  })
+
+  it('T2: reports a piece that fails behind its flush by the next call, and leaves no file', async () => {
+    const directory = temporaryDirectory()
+    for (const method of ['flush', 'finish'] as const) {
+      const writer = await TableFileWriter.create(join(directory, '000001.ldb'))
+      writer.add(Buffer.from('a'), 1, 1, noise(10_000, 1))
+      await failNextWrite('ENOSPC')
+      const failed = expect.objectContaining({ code: 'DISK_FULL' }) as Error
+      await writer.flush()
+      writer.add(Buffer.from('b'), 2, 1, noise(10_000, 2))
+      await expect(writer[method]()).rejects.toThrow(failed)
+      expect(readdirSync(directory)).toEqual([])
+      vi.restoreAllMocks()
+    }
   })
 
   it('leaves no file when nothing was added', async () => {
