@@ -174,11 +174,8 @@ export function assembleParts<K>(
     clock,
     randomId: randomUUID,
     chain: restored.chain,
-    onCompleted: ({ base }) => {
-      const identities = base.map(({ identity }) => identity)
-      void incarnation.keptBaseTables?.checkpointCompleted(new Set(identities))
-      incarnation.sweepLeftovers()
-    },
+    onCompleted: () => incarnation.sweepLeftovers(),
+    onSwept: (identities) => void incarnation.keptBaseTables?.retain(identities),
   })
   const pipeline: GenerationPipeline = new GenerationPipeline({
     buffer,

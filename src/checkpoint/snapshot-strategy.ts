@@ -24,7 +24,7 @@ import type { SnapshotType } from './checkpoint-options.js'
 import type { DeltaTable } from './delta-table.js'
 import type { IncrementalRemoteKeyedStateHandle } from './keyed-state-handle.js'
 import { LocalDeltas } from './local-deltas.js'
-import type { RebasePolicy } from './rebase-policy.js'
+import type { DeltaMerge, RebasePolicy, SnapshotDecision } from './rebase-policy.js'
 import {
   decide,
   decideWithoutRebase,
@@ -43,8 +43,14 @@ import { uploadSnapshot } from './snapshot-upload.js'
 /** Checkpoints whose outcome is not known yet; a coordinator that never tells would make this grow. */
 const PENDING_CHECKPOINTS_MAX = 1000
 
+/** The newest pending checkpoints, whose base tables stay on the disk for local recovery; those of older ones would be fetched. */
+const KEPT_PENDING_MAX = 2
+
 /** Deltas that no completed checkpoint has are dropped from the disk beyond this; the next checkpoint is then a rebase. */
 const UNCONFIRMED_BYTES_MAX = 512 * 2 ** 20
+
+/** No delta continues it, so that only a rebase can: a restored delta may begin with the first sequence there is. */
+const UNKNOWN_CHAIN: SnapshotChain = { ...EMPTY_CHAIN, throughSequence: -1 }
 
 /** Where base tables come from. */
 export interface BaseSource {
@@ -67,8 +73,10 @@ export interface SnapshotStrategyOptions {
   readonly randomId: () => string
   /** The chain of the checkpoint this backend was restored from, or the empty one. */
   readonly chain: SnapshotChain
-  /** Called whenever a checkpoint of this backend was completed, with its chain. */
-  readonly onCompleted?: (chain: SnapshotChain) => void
+  /** Called whenever a checkpoint of this backend was completed. */
+  readonly onCompleted?: () => void
+  /** Called whenever local tables may have become unneeded, with the identities of the base tables that are not. */
+  readonly onSwept?: (identities: ReadonlySet<string>) => void
   /** Bytes of local deltas that no completed checkpoint has. Default 512 MiB. */
   readonly unconfirmedBytesMax?: number
 }
@@ -134,33 +142,21 @@ export class SnapshotStrategy {
   async plan(request: SnapshotRequest): Promise<PlannedSnapshot> {
     // Most are a delta more, and need not wait for the store.
     if (this.#mayNeedStore(request)) await request.stored()
-    // Only now: a checkpoint may have been completed meanwhile.
+    const decision = this.#decide(request)
+    return decision.kind === 'rebase'
+      ? this.#rebase(request)
+      : this.#extend(request, decision.merge)
+  }
+
+  #decide(request: SnapshotRequest): SnapshotDecision {
     const { deltas, extensible } = this.#extension(request)
-    const decision = decide(this.#completed, deltas, this.#options.policy, () =>
+    if (!extensible) return { kind: 'rebase' }
+    return decide(this.#completed, deltas, this.#options.policy, () =>
       estimateRebase(this.#completed, deltas, {
         incarnation: this.#options.incarnation,
         preview: this.#options.baseSource.previewCapture(),
       }),
     )
-    let planned: PlannedSnapshot | undefined
-    if (!extensible || decision.kind === 'rebase') planned = await this.#rebase(request, deltas)
-    if (planned === undefined && extensible) {
-      const merge =
-        decision.kind === 'extend'
-          ? decision.merge
-          : decideWithoutRebase(this.#completed, deltas, this.#options.policy)
-      const plan = extendedPlan(this.#completed, deltas, merge, request.throughSequence)
-      planned = { request, plan, captureDirectory: undefined }
-    }
-    if (planned === undefined) {
-      throw new StateBackendError(
-        'CHECKPOINT_FAILED',
-        `Snapshot ${request.checkpointId} could not get hold of the database's tables, because compactions kept replacing them. ` +
-          'Nothing is lost; trigger the next checkpoint.',
-      )
-    }
-    this.#running.add(planned)
-    return planned
   }
 
   #mayNeedStore(request: SnapshotRequest): boolean {
@@ -168,7 +164,10 @@ export class SnapshotStrategy {
     return !extensible || mayRebase(this.#completed, deltas, this.#options.policy)
   }
 
-  /** What the snapshot adds to the completed chain as it is now, and whether it can go on from that. */
+  /**
+   * What the snapshot adds to the completed chain as it is now, and whether it can go on from that. To be asked again after every wait: a
+   * checkpoint may have been completed, and files be gone that only an older chain names.
+   */
   #extension({ snapshotType, throughSequence }: SnapshotRequest): {
     readonly deltas: readonly DeltaTable[]
     readonly extensible: boolean
@@ -178,22 +177,41 @@ export class SnapshotStrategy {
     return { deltas, extensible: contiguous && snapshotType === 'checkpoint' }
   }
 
-  async #rebase(
-    request: SnapshotRequest,
-    deltas: readonly DeltaTable[],
-  ): Promise<PlannedSnapshot | undefined> {
+  async #rebase(request: SnapshotRequest): Promise<PlannedSnapshot> {
     const { incarnation, baseSource, policy } = this.#options
     const name = `capture-${String(++this.#fileCount).padStart(6, '0')}`
     const captureDirectory = join(this.#options.directory, name)
     const captured = await baseSource.captureTables(captureDirectory)
-    if (captured === undefined) return undefined
-    const plan = rebasedPlan(this.#completed, deltas, captured, {
-      incarnation,
-      reuse: request.snapshotType === 'checkpoint',
-      throughSequence: request.throughSequence,
-      policy,
-    })
-    return { request, plan, captureDirectory }
+    const { deltas, extensible } = this.#extension(request)
+    if (captured !== undefined) {
+      const plan = rebasedPlan(this.#completed, deltas, captured, {
+        incarnation,
+        reuse: request.snapshotType === 'checkpoint',
+        throughSequence: request.throughSequence,
+        policy,
+      })
+      return this.#begin({ request, plan, captureDirectory })
+    }
+    if (extensible) {
+      return this.#extend(request, decideWithoutRebase(this.#completed, deltas, policy))
+    }
+    throw new StateBackendError(
+      'CHECKPOINT_FAILED',
+      `Snapshot ${request.checkpointId} could not get hold of the database's tables, because compactions kept replacing them. ` +
+        'Nothing is lost; trigger the next checkpoint.',
+    )
+  }
+
+  #extend(request: SnapshotRequest, merge: DeltaMerge | undefined): PlannedSnapshot {
+    const { deltas } = this.#extension(request)
+    const plan = extendedPlan(this.#completed, deltas, merge, request.throughSequence)
+    return this.#begin({ request, plan, captureDirectory: undefined })
+  }
+
+  /** From here on what the plan names stays. */
+  #begin(planned: PlannedSnapshot): PlannedSnapshot {
+    this.#running.add(planned)
+    return planned
   }
 
   /** Uploads a plan and returns its handle. The local tables it needs stay until the plan is released. */
@@ -258,7 +276,7 @@ export class SnapshotStrategy {
     else return
     for (const id of this.#pending.keys()) if (id <= checkpointId) this.#pending.delete(id)
     this.#sweep()
-    this.#options.onCompleted?.(this.#completed)
+    this.#options.onCompleted?.()
   }
 
   #complete(chain: SnapshotChain): void {
@@ -276,7 +294,7 @@ export class SnapshotStrategy {
    */
   #startAnew(checkpointId: number): void {
     this.#deltas.unconfirm(this.#completed.deltas.map(({ delta }) => delta))
-    this.#completed = { ...EMPTY_CHAIN, checkpointId }
+    this.#completed = { ...UNKNOWN_CHAIN, checkpointId }
   }
 
   notifyCheckpointAborted(checkpointId: number): void {
@@ -285,7 +303,11 @@ export class SnapshotStrategy {
 
   #sweep(): void {
     const plans = [...this.#running].map(({ plan }) => plan)
-    this.#deltas.sweep([this.#completed, ...this.#pending.values(), ...plans].flatMap(localTables))
+    const pending = [...this.#pending.values()]
+    this.#deltas.sweep([this.#completed, ...pending, ...plans].flatMap(localTables))
+    const kept = [this.#completed, ...pending.slice(-KEPT_PENDING_MAX), ...plans]
+    const bases = kept.flatMap(({ base }) => base)
+    this.#options.onSwept?.(new Set(bases.map(({ identity }) => identity)))
   }
 }
 

@@ -2,7 +2,7 @@
  * A second link to every base table of the last completed checkpoint, where LevelDB would compact the table away: so a task that restarts
  * on this machine finds all of its checkpoint here. Deltas stay by themselves as long as a checkpoint names them.
  *
- * B1 What a completed checkpoint names is kept until a later one is completed; what was captured since may still become one's base.
+ * B1 Kept is what `retain` named last, and what was added since: tables of the completed checkpoint, and of what may become one.
  * B2 A failure here only costs a download: no call rejects, and nobody waits for one but who closes.
  */
 import { mkdirSync } from 'node:fs'
@@ -19,7 +19,6 @@ export class KeptBaseTables {
   readonly #queue = new SerialQueue()
   /** Identities of tables: `<incarnation>/<file number>`. */
   readonly #kept = new Set<string>()
-  #sinceCompletion = new Set<string>()
 
   /** `directory` is made here, in an existing one. */
   constructor(directory: string) {
@@ -30,7 +29,6 @@ export class KeptBaseTables {
   /** Keeps tables that were restored or captured just now. A file that is gone before its turn is not kept. */
   add(tables: readonly { readonly identity: string; readonly path: string }[]): Promise<void> {
     return this.#queue.push(async () => {
-      for (const { identity } of tables) this.#sinceCompletion.add(identity)
       const added = tables.filter(({ identity }) => !this.#kept.has(identity))
       for (const { identity } of added) this.#kept.add(identity)
       await mapLimit(added, LINKS_MAX, async ({ identity, path }) => {
@@ -40,13 +38,10 @@ export class KeptBaseTables {
     })
   }
 
-  /** A checkpoint with these base tables was completed. */
-  checkpointCompleted(identities: ReadonlySet<string>): Promise<void> {
+  /** Lets go of all tables but these. */
+  retain(identities: ReadonlySet<string>): Promise<void> {
     return this.#queue.push(async () => {
-      const unneeded = [...this.#kept].filter(
-        (identity) => !identities.has(identity) && !this.#sinceCompletion.has(identity),
-      )
-      this.#sinceCompletion = new Set()
+      const unneeded = [...this.#kept].filter((identity) => !identities.has(identity))
       for (const identity of unneeded) this.#kept.delete(identity)
       await mapLimit(unneeded, LINKS_MAX, async (identity) => {
         await rm(this.#pathOf(identity), { force: true }).catch(() => undefined)

@@ -1,7 +1,8 @@
 /** A snapshot that takes LevelDB's tables waits for its writes; what is completed meanwhile must not confuse it. */
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { CheckpointOptions } from '../../src/checkpoint/checkpoint-options.js'
 import type { SnapshotResult } from '../../src/checkpoint/snapshotable.js'
+import { LevelDBStore } from '../../src/store/leveldb-store.js'
 import { HeldWrites, turns, until } from '../support/held-writes.js'
 import { handleOf, StateTask, type Handle } from '../support/state-task.js'
 
@@ -61,6 +62,29 @@ describe('While a checkpoint is completed,', () => {
       write: () => task.put(0, 1, text(6)),
       options: CheckpointOptions.savepoint(),
     })
+    await task.restore(handle)
+    expect(task.values(0, KEYS)).toEqual(texts(6, KEYS))
+  })
+
+  it('a savepoint whose capture takes its time does not miss tables that were merged', async () => {
+    const task = await StateTask.start()
+    for (let round = 1; round <= 5; round++) {
+      await task.put(0, KEYS, text(round))
+      task.backend.notifyCheckpointAborted(handleOf(await task.snapshot()).checkpointId)
+    }
+    await task.put(0, KEYS, text(6))
+    const first = await task.snapshot()
+    expect(first.kind).toBe('merge')
+    await turns()
+    const { captureTables } = LevelDBStore.prototype
+    const capture = vi.spyOn(LevelDBStore.prototype, 'captureTables')
+    onTestFinished(() => capture.mockRestore())
+    capture.mockImplementationOnce(function (this: LevelDBStore, directory) {
+      const captured = captureTables.call(this, directory)
+      queueMicrotask(() => task.backend.notifyCheckpointComplete(handleOf(first).checkpointId))
+      return captured
+    })
+    const handle = handleOf(await task.snapshot(CheckpointOptions.savepoint()))
     await task.restore(handle)
     expect(task.values(0, KEYS)).toEqual(texts(6, KEYS))
   })

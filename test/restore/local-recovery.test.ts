@@ -32,7 +32,9 @@ import {
 } from '../support/state-task.js'
 import { runKilledTask } from './run-killed-task.js'
 
-const KEYS = [3000, 40, 30, 20]
+/** Of the first checkpoint more than the two memtables of 1 MiB that LevelDB may not have flushed: so it has a base. */
+const KEY_COUNT = 6000
+const KEYS = [KEY_COUNT, 40, 30, 20]
 const expected = (key: number): string => {
   const id = KEYS.findLastIndex((keys) => key < keys) + 1
   return `${id} of ${key} `.repeat(50)
@@ -157,7 +159,7 @@ const locations = ({ sharedState }: Handle): string[] =>
 
 function expectState(backend: Backend): void {
   const value = backend.getState(valueState<string>('value'))
-  for (let key = 0; key < 3000; key++) {
+  for (let key = 0; key < KEY_COUNT; key++) {
     backend.setCurrentKey(key)
     if (value.value() !== expected(key)) expect(value.value(), `key ${key}`).toBe(expected(key))
   }
@@ -283,7 +285,7 @@ describe.each(KINDS)('after a SIGKILL, %s', (kind) => {
     const backend = await machine.restore({ keyGroupRange })
     expect(backend.restored.linkedTables).toBe(local.length)
     const value = backend.getState(valueState<string>('value'))
-    const own = Array.from({ length: 3000 }, (_, key) => key).filter((key) =>
+    const own = Array.from({ length: KEY_COUNT }, (_, key) => key).filter((key) =>
       keyGroupRange.contains(computeKeyGroupForKeyHash(numberKey.hashCode(key), 16)),
     )
     expect(await collect(backend.getKeys('value'))).toHaveLength(own.length)
@@ -326,7 +328,7 @@ it('no table that was linked is ever written to, whatever LevelDB does with it',
   expect(backend.restored.linkedTables).toBeGreaterThan(3)
   const value = backend.getState(valueState<string>('value'))
   for (let id = 10; id < 16; id++) {
-    for (let key = 0; key < 3000; key++) {
+    for (let key = 0; key < KEY_COUNT; key++) {
       backend.setCurrentKey(key)
       value.update(`${id} of ${key} `.repeat(50))
       if (backend.needsDrain) await backend.drain()

@@ -33,22 +33,21 @@ describe('KeptBaseTables', () => {
     return { directory, kept, tables, identities, files }
   }
 
-  it('B1: keeps what the last completed checkpoint names, and what was captured since', async () => {
+  it('B1: keeps what it was told to retain, and what was added since', async () => {
     const { directory, kept, tables, identities, files } = fixture()
     await kept.add(tables(1, 2, 3))
     rmSync(join(directory, 'db'), { recursive: true })
-    await kept.checkpointCompleted(identities(1, 2, 3))
+    await kept.retain(identities(1, 2, 3))
     expect(files()).toEqual(['table 1', 'table 2', 'table 3'])
     mkdirSync(join(directory, 'db'))
     await kept.add(tables(2, 4))
     await kept.add(tables(4, 5))
-    // Of the two captures one is completed now, and the other may still be.
-    await kept.checkpointCompleted(identities(2, 4))
-    expect(files()).toEqual(['table 2', 'table 4', 'table 5'])
-    // A checkpoint that only added a delta: the capture of before was in vain.
-    await kept.checkpointCompleted(identities(2, 4))
+    expect(files()).toEqual(['table 1', 'table 2', 'table 3', 'table 4', 'table 5'])
+    await kept.retain(identities(2, 4))
     expect(files()).toEqual(['table 2', 'table 4'])
-    await kept.checkpointCompleted(identities())
+    await kept.add(tables(5))
+    expect(files()).toEqual(['table 2', 'table 4', 'table 5'])
+    await kept.retain(identities())
     expect(files()).toEqual([])
   })
 
@@ -58,7 +57,7 @@ describe('KeptBaseTables', () => {
     if (gone === undefined) throw new Error('there are two')
     rmSync(gone.path)
     void kept.add([gone, ...others])
-    void kept.checkpointCompleted(identities(1, 2))
+    void kept.retain(identities(1, 2))
     await kept.idle()
     expect(files()).toEqual(['table 2'])
   })
