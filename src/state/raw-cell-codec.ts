@@ -56,13 +56,15 @@ function writeText(cell: Cell | SpilledEntry, out: ByteWriter): void {
   out.writeBytes(Buffer.from(cell.text, 'latin1'))
 }
 
-/** Decodes all cells of a table that was restored raw, and lets it use `codec` from now on. */
+/** Decodes all cells of a table that was restored raw, and lets it use `codec` from now on. When one cannot be decoded, all stay raw. */
 export function adoptCells(table: StateTable, codec: CellCodec): void {
-  const raw = table.takeCached()
+  const decoded = table.young.map((bucket) =>
+    Array.from(bucket ?? [], ([identity, cell]) => [identity, adopted(cell, codec)] as const),
+  )
+  table.takeCached()
   table.codec = codec
-  for (const [offset, bucket] of raw.entries()) {
-    if (bucket === undefined) continue
-    for (const [identity, cell] of bucket) table.cache(offset, identity, adopted(cell, codec))
+  for (const [offset, cells] of decoded.entries()) {
+    for (const [identity, cell] of cells ?? []) table.cache(offset, identity, cell)
   }
 }
 

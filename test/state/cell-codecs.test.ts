@@ -194,6 +194,30 @@ describe('cells of a restored state that nobody registered', () => {
     expect(Array.from(written(), copy)).toEqual(expected)
     expect(raw.buffer.cachedBytes).toBe(typed.buffer.cachedBytes)
   })
+
+  it('stay as they are when one of them cannot be decoded', () => {
+    const raw = new BufferHarness({
+      keySerializer: numberKey,
+      resident: true,
+      writeBufferBytes: 2 ** 30,
+      readCacheBytes: 0,
+    })
+    const table = raw.buffer.createTable(1, 'v', rawCellCodec)
+    for (const key of [1, 2, 3]) table.cache(key, key, new Encoded(Buffer.from(`cell ${key}`)))
+    const { cachedBytes } = raw.buffer
+    const damaged = {
+      ...rawCellCodec,
+      decode: (bytes: Buffer): Encoded => {
+        if (bytes.toString() === 'cell 2') throw new Error('this is damaged')
+        return new Encoded(bytes)
+      },
+    }
+    expect(() => adoptCells(table, damaged)).toThrow('this is damaged')
+    expect(table.codec).toBe(rawCellCodec)
+    expect(raw.buffer.cachedBytes).toBe(cachedBytes)
+    const keys = table.young.flatMap((bucket) => [...(bucket?.keys() ?? [])])
+    expect(keys).toEqual([1, 2, 3])
+  })
 })
 
 /** As a restore makes it: values as bytes, subkeys as theirs. */
