@@ -1,13 +1,17 @@
 /**
  * Two results, figure by figure: by how much the second is slower. Pure functions.
  *
- * V1 A throughput or a gain may fall to 0.85 of what it was, a latency, a size or a cost may grow to 1.2 times; both ends pass.
- * V2 A figure of the first that the second does not have fails: what is no longer measured is not as fast as before.
- * V3 What makes two results unlike (machine, versions, parameters, a busy machine) is a warning, never silent.
+ * V1 A throughput or a gain may fall to 0.85 of what it was, a latency, a size or a cost may grow to 1.2 times; both ends pass. None
+ *    that was something may become nothing: that was not measured.
+ * V2 A figure of the first that the second does not have fails: what is no longer measured is not as fast as before. So does a goal
+ *    that the first reached, and a part that failed in either.
+ * V3 Results of another machine, size or parameters fail unless they are to be compared anyway. What may make them unlike besides
+ *    (versions, a busy machine) is a warning, never silent.
  */
 import type { BenchFigure, FigureKind } from '../harness/part.js'
 import { spreadOf, type Spread } from '../harness/statistics.js'
 import { busyParts, type PartResult, type SuiteResult } from '../suite/result.js'
+import { lostGoals, type LostGoal } from './goals.js'
 
 export const LEAST_OF_A_RATE = 0.85
 export const MOST_OF_A_TIME = 1.2
@@ -41,6 +45,11 @@ export interface Comparison {
   readonly compared: readonly FigureComparison[]
   readonly onlyInA: readonly LoneFigure[]
   readonly onlyInB: readonly LoneFigure[]
+  readonly lostGoals: readonly LostGoal[]
+  /** Parts that failed in one of them. */
+  readonly failed: readonly string[]
+  /** Why they cannot be compared, if they are not to be anyway. */
+  readonly unlike: readonly string[]
   readonly warnings: readonly string[]
   readonly passes: boolean
 }
@@ -49,6 +58,8 @@ export interface CompareOptions {
   /** All where there are none. */
   readonly parts?: readonly string[]
   readonly contenders?: readonly string[]
+  /** Whether results of another machine, size or parameters may pass. */
+  readonly anyway?: boolean
 }
 
 export function compareResults(
@@ -68,13 +79,38 @@ export function compareResults(
   const onlyInB = [...after]
     .filter(([id]) => !before.has(id))
     .map(([, { part, figure }]) => lone(part, figure, a))
+  const goals = goalsLost(a, b, options)
+  const failed = [...failedParts('A', a, options), ...failedParts('B', b, options)]
+  const unlike = differencesOf(a, b, options)
+  const whole = onlyInA.length === 0 && goals.length === 0 && failed.length === 0
+  const alike = unlike.length === 0 || options.anyway === true
   return {
     compared,
     onlyInA,
     onlyInB,
-    warnings: warningsOf(a, b, options),
-    passes: compared.length > 0 && onlyInA.length === 0 && compared.every(({ passes }) => passes),
+    lostGoals: goals,
+    failed,
+    unlike,
+    warnings: warningsOf(a, b),
+    passes: compared.length > 0 && compared.every(({ passes }) => passes) && whole && alike,
   }
+}
+
+/** Goals are of the contender that a part is about: they are not judged where others are compared. */
+function goalsLost(a: SuiteResult, b: SuiteResult, options: CompareOptions): LostGoal[] {
+  return chosenParts(a, options).flatMap((before) => {
+    if (before.status === 'failed') return []
+    const about = before.part.figures[0]?.contender ?? ''
+    if (options.contenders?.includes(about) === false) return []
+    const after = b.parts.find(({ name }) => name === before.name)
+    return lostGoals(before.part, after?.status === 'measured' ? after.part : undefined)
+  })
+}
+
+function failedParts(which: string, result: SuiteResult, options: CompareOptions): string[] {
+  return chosenParts(result, options).flatMap((part) =>
+    part.status === 'failed' ? `part ${part.name} failed in ${which}: ${part.reason}` : [],
+  )
 }
 
 interface PlacedFigure {
@@ -128,7 +164,7 @@ function ratioOf(before: number, after: number): number {
 
 export function isWithinBounds(kind: FigureKind, ratio: number): boolean {
   const higherIsBetter = kind === 'throughput' || kind === 'gain'
-  return higherIsBetter ? ratio >= LEAST_OF_A_RATE : ratio <= MOST_OF_A_TIME
+  return higherIsBetter ? ratio >= LEAST_OF_A_RATE : ratio > 0 && ratio <= MOST_OF_A_TIME
 }
 
 /** `other` is the result that does not have it. */
@@ -147,10 +183,9 @@ function whyMissing(part: PartResult | undefined, contender: string): string | u
   return part.part.absent[contender]
 }
 
-function warningsOf(a: SuiteResult, b: SuiteResult, options: CompareOptions): string[] {
+function differencesOf(a: SuiteResult, b: SuiteResult, options: CompareOptions): string[] {
   return [
     ...differences('machine', { ...a.machine }, { ...b.machine }),
-    ...differences('version', a.versions.contenders, b.versions.contenders),
     ...(a.size === b.size ? [] : [`different sizes of the run: ${a.size} and ${b.size}`]),
     ...chosenParts(a, options).flatMap((part) => {
       const other = b.parts.find(({ name }) => name === part.name)
@@ -158,6 +193,12 @@ function warningsOf(a: SuiteResult, b: SuiteResult, options: CompareOptions): st
       const { parameters } = part.part
       return differences(`parameter of ${part.name}`, parameters, other.part.parameters)
     }),
+  ]
+}
+
+function warningsOf(a: SuiteResult, b: SuiteResult): string[] {
+  return [
+    ...differences('version', a.versions.contenders, b.versions.contenders),
     ...unsteady('A', a),
     ...unsteady('B', b),
   ]
@@ -179,8 +220,5 @@ function unsteady(which: string, result: SuiteResult): string[] {
   return [
     ...(result.finishedAt === undefined ? [`${which} is not finished, or was interrupted`] : []),
     ...(busy.length === 0 ? [] : [`${which} was measured on a busy machine: ${names}`]),
-    ...result.parts
-      .filter((part) => part.status === 'failed')
-      .map(({ name }) => `part ${name} failed in ${which}`),
   ]
 }

@@ -1,7 +1,9 @@
 /** What the command line of every part of the benchmark shares: progress, arguments, what is printed at the end. */
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { parseArgs, type ParseArgsConfig } from 'node:util'
+import { endWithParent, ownDirectory, removeOwned } from './lifetime.js'
 import type { BenchGoal, BenchPart } from './part.js'
 
 /** Progress and tables go to standard error; standard output is for `--json`. */
@@ -9,30 +11,78 @@ export function say(line: string): void {
   process.stderr.write(`${line}\n`)
 }
 
-/** Ends the process with status 2 when the argument is no positive integer. */
-export function positiveInteger(name: string, text: string | undefined, fallback: number): number {
-  const value = Number(text ?? fallback)
-  if (Number.isSafeInteger(value) && value >= 1) return value
-  say(`${name} must be a positive integer, got ${text}.`)
+/** What was asked for cannot be done as it was asked: ends the process with status 2. */
+export function refuse(why: string): never {
+  say(why)
   return process.exit(2)
 }
 
-export async function withTemporaryDirectory<T>(use: (path: string) => Promise<T>): Promise<T> {
-  const path = await mkdtemp(join(tmpdir(), 'level-state-backend-bench-'))
+/**
+ * As `parseArgs`, with `--help`, which ends the process with status 0. Refuses what the options do not allow. A part that was started by
+ * the suite ends with it from here on.
+ */
+export function readCommandLine<const T extends ParseArgsConfig>(
+  usage: string,
+  config: T,
+): ReturnType<typeof parseArgs<T>> {
+  endWithParent()
   try {
-    return await use(path)
-  } finally {
-    await rm(path, { recursive: true, force: true })
+    const options = { ...config.options, help: { type: 'boolean' } } as const
+    const { help }: { readonly help?: unknown } = parseArgs({ ...config, options }).values
+    if (help === true) {
+      process.stdout.write(`${usage}\n`)
+      process.exit(0)
+    }
+    return parseArgs(config)
+  } catch (error) {
+    return refuse(`${error instanceof Error ? error.message : String(error)}\nSee --help.`)
   }
 }
 
-export function sayGoals(goals: readonly BenchGoal[]): void {
+/** Refuses both. */
+export function sizeOf({
+  quick = false,
+  full = false,
+}: {
+  readonly quick?: boolean | undefined
+  readonly full?: boolean | undefined
+}): 'quick' | 'default' | 'full' {
+  if (quick && full) return refuse('--quick and --full do not go together.')
+  return quick ? 'quick' : full ? 'full' : 'default'
+}
+
+/** Refuses what is no positive integer. */
+export function positiveInteger(name: string, text: string | undefined, fallback: number): number {
+  const value = Number(text ?? fallback)
+  if (Number.isSafeInteger(value) && value >= 1) return value
+  return refuse(`${name} must be a positive integer, got ${text}.`)
+}
+
+/** The directory is removed whatever happens, a signal included. */
+export async function withTemporaryDirectory<T>(use: (path: string) => Promise<T>): Promise<T> {
+  const path = mkdtempSync(join(tmpdir(), 'level-state-backend-bench-'))
+  ownDirectory(path)
+  try {
+    return await use(path)
+  } finally {
+    removeOwned(path)
+  }
+}
+
+function sayGoals(goals: readonly BenchGoal[]): void {
   for (const { text, reached } of goals) say(`${reached ? 'reached ' : 'MISSED  '} ${text}`)
   if (goals.some(({ reached }) => !reached)) process.exitCode = 1
 }
 
-/** The end of a part: its goals, and with `--json` the part itself as the last line. Exit status 1 when a goal is missed. */
+/**
+ * The end of a part: its goals, and with `--json` the part itself as the last line. Exit status 1 when a goal is missed, and 2, with the
+ * reasons, when nothing could be measured and that misses no goal.
+ */
 export function finishPart(part: BenchPart, json: boolean): void {
   sayGoals(part.goals)
+  if (part.figures.length === 0 && part.goals.every(({ reached }) => reached)) {
+    const reasons = Object.entries(part.absent).map(([name, why]) => `\n${name} is absent: ${why}`)
+    refuse(`Nothing was measured.${reasons.join('')}`)
+  }
   if (json) process.stdout.write(`${JSON.stringify(part)}\n`)
 }

@@ -4,19 +4,20 @@
  */
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { inChild } from '../harness/child-process.js'
+import { inChild, reasonOf } from '../harness/child-process.js'
 import { finishPart, say, withTemporaryDirectory } from '../harness/command-line.js'
+import type { BenchPart } from '../harness/part.js'
 import { rotated } from '../harness/statistics.js'
 import { installPeer, OPTIONAL_PEERS, type OptionalPeer } from '../state/optional-peers.js'
 import { chartsOf, figuresOf } from './figures.js'
 import { goalsOf } from './goals.js'
 import type { ChangeResult, Load, Place, StreamSample } from './measure.js'
-import { OURS, STORES, type ContenderName } from './names.js'
+import { STORES, type ContenderName } from './names.js'
 import { notesOf } from './notes.js'
 import { readOptions, type Options } from './options.js'
 import type { ChangeOutcome, Outcomes, StreamOutcome } from './outcome.js'
 import { percent } from './outcome.js'
-import type { Cell } from './plan.js'
+import { checkpointsOf, type Cell } from './plan.js'
 import { changeTable, streamTable } from './tables.js'
 
 const CHILD = new URL('child.ts', import.meta.url)
@@ -29,6 +30,7 @@ class Bench {
   readonly #root: string
   readonly #preparing = new Map<string, Promise<string>>()
   #runs = 0
+  #turns = 0
 
   constructor(options: Options, root: string) {
     this.#options = options
@@ -42,7 +44,7 @@ class Bench {
       const text = `${cellText(cell)}, ${percent(cell.changePercent)}`
       const changedFraction = cell.changePercent / 100
       await this.#eachContender(cell, text, async (contender, place) => {
-        const load = { ...this.#load(cell), checkpoints: cell.checkpoints, changedFraction }
+        const load = { ...this.#load(cell, contender), changedFraction }
         const result = await inChild<ChangeResult>(CHILD, 'measureChanges', contender, load, place)
         changes.push({ cell, contender, result })
       })
@@ -50,7 +52,7 @@ class Bench {
     for (const cell of this.#options.plan.streams) {
       await this.#eachContender(cell, `${cellText(cell)}, stream`, async (contender, place) => {
         const { intervalMs } = this.#options
-        const load = { ...this.#load(cell), checkpoints: cell.checkpoints, intervalMs }
+        const load = { ...this.#load(cell, contender), intervalMs }
         const samples = await inChild<StreamSample[]>(
           CHILD,
           'measureStream',
@@ -64,19 +66,22 @@ class Bench {
     return { changes, streams }
   }
 
-  #load({ stateMb, keys, reads }: Cell): Omit<Load, 'checkpoints'> {
+  #load(cell: Cell, contender: ContenderName): Load {
+    const { stateMb, keys, reads } = cell
     const memoryBytes = this.#options.memoryMib * MIB
-    return { stateBytes: stateMb * MB, memoryBytes, keys, readsPerWrite: reads }
+    const checkpoints = checkpointsOf(cell, contender)
+    return { stateBytes: stateMb * MB, memoryBytes, keys, readsPerWrite: reads, checkpoints }
   }
 
-  /** In an order that begins with another contender for each load. A contender that fails is absent from there on; ours must not. */
+  /** In an order that begins with another contender for each load that several share. Who fails is absent from there on. */
   async #eachContender(
     cell: Cell,
     text: string,
     measure: (contender: ContenderName, place: Place) => Promise<void>,
   ): Promise<void> {
     const run = this.#runs++
-    for (const contender of rotated(cell.contenders, run)) {
+    const turn = cell.contenders.length > 1 ? this.#turns++ : 0
+    for (const contender of rotated(cell.contenders, turn)) {
       if (this.absent[contender] !== undefined) continue
       const startMs = performance.now()
       const directory = join(this.#root, `run-${run}-${contender}`)
@@ -86,9 +91,9 @@ class Bench {
           directory,
         })
       } catch (error) {
-        if (contender === OURS) throw error
-        this.absent[contender] = error instanceof Error ? error.message : String(error)
+        this.absent[contender] = reasonOf(error)
         say(`absent: ${contender}, ${this.absent[contender]}`)
+        continue
       } finally {
         await rm(directory, { recursive: true, force: true })
       }
@@ -120,27 +125,30 @@ function cellText({ stateMb, keys, reads }: Cell): string {
   return `${stateMb} MB, ${keys}, ${reads} reads`
 }
 
-const options = readOptions()
-if (options !== undefined) {
-  await withTemporaryDirectory(async (root) => {
-    const bench = new Bench(options, root)
-    const outcomes = await bench.run()
-    if (outcomes.changes.length > 0) say(changeTable(outcomes.changes))
-    if (outcomes.streams.length > 0) say(streamTable(outcomes.streams))
-    const notes = notesOf(options.memoryMib)
-    for (const note of notes) say(`- ${note}`)
-    finishPart(
-      {
-        part: 'incremental',
-        title: 'Incremental checkpoints against full ones, and against what else there is',
-        parameters: options.parameters,
-        figures: figuresOf(outcomes),
-        charts: chartsOf(outcomes),
-        goals: goalsOf(outcomes),
-        absent: bench.absent,
-        notes,
-      },
-      options.json,
-    )
-  })
+function partOf(
+  { memoryMib, parameters }: Options,
+  outcomes: Outcomes,
+  absent: BenchPart['absent'],
+): BenchPart {
+  return {
+    part: 'incremental',
+    title: 'Incremental checkpoints against full ones, and against what else there is',
+    parameters,
+    figures: figuresOf(outcomes),
+    charts: chartsOf(outcomes),
+    goals: goalsOf(outcomes, absent),
+    absent,
+    notes: notesOf(memoryMib),
+  }
 }
+
+const options = readOptions()
+const { outcomes, absent } = await withTemporaryDirectory(async (root) => {
+  const bench = new Bench(options, root)
+  return { outcomes: await bench.run(), absent: bench.absent }
+})
+const part = partOf(options, outcomes, absent)
+if (outcomes.changes.length > 0) say(changeTable(outcomes.changes))
+if (outcomes.streams.length > 0) say(streamTable(outcomes.streams))
+for (const note of part.notes) say(`- ${note}`)
+finishPart(part, options.json)

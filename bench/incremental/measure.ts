@@ -4,7 +4,7 @@
  * what a checkpoint costs it.
  */
 import { mkdir } from 'node:fs/promises'
-import { CONTENDERS } from './contenders.js'
+import { loadContender } from './contenders.js'
 import type { Contender } from './contender.js'
 import { copyTree } from './durable-files.js'
 import { KeySource, type KeyDistribution, type StreamInput } from './key-source.js'
@@ -80,14 +80,15 @@ export async function prepare(
   memoryBytes: number,
 ): Promise<void> {
   await mkdir(directory, { recursive: true })
-  const contender = await CONTENDERS[name].open({ directory, memoryBytes })
+  const module = await loadContender(name)
+  const contender = await module.open({ directory, memoryBytes })
   const keyCount = keyCountOf(stateBytes)
   for (let rank = 0; rank < keyCount; rank++) {
     const key = scattered(rank, keyCount)
     contender.write(key, valueOf(key, 1))
     if (contender.mustSettle) await contender.settle()
   }
-  if (CONTENDERS[name].prepared === 'checkpoint') await contender.checkpoint().durable
+  if (module.prepared === 'checkpoint') await contender.checkpoint().durable
   await contender.quiet?.()
   await contender.close()
 }
@@ -127,7 +128,8 @@ interface Run {
 async function begin(name: ContenderName, load: Load, place: Place): Promise<Run> {
   const { directory } = place
   await copyTree(place.prepared, directory)
-  const contender = await CONTENDERS[name].open({ directory, memoryBytes: load.memoryBytes })
+  const module = await loadContender(name)
+  const contender = await module.open({ directory, memoryBytes: load.memoryBytes })
   const keyCount = keyCountOf(load.stateBytes)
   const stream = new Stream(contender, new Uint32Array(keyCount).fill(1))
   return { contender, stream, source: new KeySource(keyCount, load.keys) }
@@ -169,8 +171,9 @@ async function restoreAndVerify(
   { directory }: Place,
   versions: Uint32Array,
 ): Promise<{ restoreMs: number; verifiedKeys: number }> {
+  const module = await loadContender(name)
   const startMs = performance.now()
-  const restored = await CONTENDERS[name].restore({ directory, memoryBytes })
+  const restored = await module.restore({ directory, memoryBytes })
   restored.read(0)
   const restoreMs = performance.now() - startMs
   let verifiedKeys = 0

@@ -20,10 +20,14 @@ export function notesOf(memoryMib: number): string[] {
     'leveldb-copy: the stream stands from the close to the end of the copy and of the open after it.',
     'lmdb and better-sqlite3: their backups hold the whole state. lmdb cuts it when its thread begins, SQLite when its backup ends: with a ' +
       'stream that goes on, neither is the moment that was asked for. Verified is the last one, taken with the stream standing.',
-    'By default, contenders that upload their whole state each time are measured on one load: what they upload does not depend on it.',
-    `Memory: ${memoryMib} MiB. Ours: all of it. LevelDB by hand: an eighth for a memtable (at most 16 MiB), half for blocks. SQLite: its page ` +
+    'Each contender takes its checkpoints of a load in one process of its own; those that share a load follow each other, each load begins ' +
+      'with another one. "Up to" so many checkpoints: contenders that upload their whole state each time take fewer, as what they upload does ' +
+      "not depend on it, and so do LevelDB's own files where ours take 100 or more; the parameters tell how many each. By default, the former " +
+      'are measured on one load.',
+    `Memory: ${memoryMib} MiB. Ours: all of it. LevelDB by hand: an eighth for each of two memtables (at most 16 MiB), the rest for blocks. SQLite: its page ` +
       'cache. lmdb: the page cache of the system, which the budget does not bind.',
-    'Verified after each restore: every key that a run changed, and every eighth of the others. Restores are from files in the page cache.',
+    'Verified after each restore: every key that a run changed, and every eighth of the others. Restores are from files in the page cache, and ' +
+      'nobody syncs what is restored.',
     `better-sqlite3 ${OPTIONAL_PEERS['better-sqlite3']}. Not measured: storage over a network (bench:s3), more than one task (bench:scale), rescaling ` +
       '(bench:rescale), a disk that others use.',
   ]

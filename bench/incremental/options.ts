@@ -1,43 +1,57 @@
-/** The command line of this part. Ends the process with status 2 when it asks for what is not there. */
-import { parseArgs } from 'node:util'
-import { positiveInteger, say } from '../harness/command-line.js'
+/** The command line of this part. Ends the process with status 2 when it asks for what is not there, or contradicts itself. */
+import { positiveInteger, readCommandLine, refuse } from '../harness/command-line.js'
+import type { BenchPart } from '../harness/part.js'
 import { KEY_DISTRIBUTIONS } from './key-source.js'
 import { CONTENDER_NAMES, type ContenderName } from './names.js'
+import { changesText, streamsText } from './plan-text.js'
 import { defaultPlan, fullPlan, pickedPlan, quickPlan, restricted, type Plan } from './plan.js'
+
+/** What our backend needs. */
+const MEMORY_MIB_MIN = 8
 
 const USAGE = `Usage: npm run bench:incremental [-- options]
 
   --quick             20 MB, and our increments against our full snapshots at 200 MB: under a minute
   --full              everything: 2 GB too, all changes with all contenders; takes hours and 20 GB of disk
-  --state-mb <n,n>    of the loads given by these four, with commas: megabytes of state (200),
+  --state-mb <n,n>    of the loads given by these five, with commas: megabytes of state (200),
   --change <p,p>      percent of the keys that change between two checkpoints (1),
   --keys <k,k>        ${KEY_DISTRIBUTIONS.join(' or ')} (uniform),
-  --reads <n,n>       reads per write (1); what is not given is as in brackets
-  --checkpoints <n>   of each such load (20)
+  --reads <n,n>       reads per write (1),
+  --checkpoints <n>   checkpoints of each contender (20); what is not given is as in brackets
   --only <names>      of the contenders, with commas
-  --memory-mib <n>    of each contender (64: a state of 200 MB does not fit)
+  --memory-mib <n>    of each contender, at least ${MEMORY_MIB_MIN} (64: a state of 200 MB does not fit)
   --interval-ms <n>   between checkpoints of the stream that never stands (1500)
   --json              print one JSON object as the last line
   --help              print this
 
 Contenders: ${CONTENDER_NAMES.join(', ')}.
-The default goes through the loads with 20 MB of state and our increments; at 50 MB with 1 % changed and 5
-reads per write it takes 100 checkpoints of ours, with skewed keys 200; at 200 MB it compares the contenders
-on uniform keys without reads, and LevelDB's own files also with reads.
-Exits with 1 when a goal is missed.`
+The default goes through uniform loads with 20 MB of state and our increments; at 50 MB with 1 % changed and 5
+reads per write it takes 100 checkpoints of ours, beside 20 of LevelDB's own files, and 200 with skewed keys;
+at 200 MB it compares all contenders on uniform keys without reads.
+Exits with 1 when a goal is missed, with 2 when nothing can be measured.`
 
 export interface Options {
   readonly plan: Plan
   readonly memoryMib: number
   readonly intervalMs: number
   readonly json: boolean
-  /** As given, for the record. */
-  readonly parameters: Readonly<Record<string, string | number | boolean>>
+  /** All that decides what is measured. */
+  readonly parameters: BenchPart['parameters']
 }
 
-/** `undefined` when help was asked for, and printed. */
-export function readOptions(): Options | undefined {
-  const { values } = parseArgs({
+interface PlanArguments {
+  readonly quick?: boolean | undefined
+  readonly full?: boolean | undefined
+  readonly 'state-mb'?: string | undefined
+  readonly change?: string | undefined
+  readonly keys?: string | undefined
+  readonly reads?: string | undefined
+  readonly checkpoints?: string | undefined
+}
+
+export function readOptions(args: string[] = process.argv.slice(2)): Options {
+  const { values } = readCommandLine(USAGE, {
+    args,
     options: {
       quick: { type: 'boolean' },
       full: { type: 'boolean' },
@@ -50,36 +64,54 @@ export function readOptions(): Options | undefined {
       'memory-mib': { type: 'string' },
       'interval-ms': { type: 'string' },
       json: { type: 'boolean' },
-      help: { type: 'boolean' },
     },
   })
-  if (values.help === true) {
-    process.stdout.write(`${USAGE}\n`)
-    return undefined
-  }
-  const { 'state-mb': stateMb, change, keys, reads, checkpoints } = values
-  const picks = [stateMb, change, keys, reads, checkpoints].some((value) => value !== undefined)
-  const plan = picks
-    ? pickedPlan({
-        stateMb: numbers('--state-mb', stateMb, (mb) => mb >= 1),
-        changePercent: numbers('--change', change, (percent) => percent > 0 && percent <= 100),
-        keys: keys === undefined ? undefined : named('--keys', keys, KEY_DISTRIBUTIONS),
-        reads: numbers('--reads', reads, (count) => Number.isSafeInteger(count) && count >= 0),
-        checkpoints: positiveInteger('--checkpoints', checkpoints, 20),
-      })
-    : (values.quick === true ? quickPlan : values.full === true ? fullPlan : defaultPlan)()
-  const only: readonly ContenderName[] =
-    values.only === undefined ? CONTENDER_NAMES : named('--only', values.only, CONTENDER_NAMES)
+  const plan = onlyOf(planOf(values), values.only)
   const memoryMib = positiveInteger('--memory-mib', values['memory-mib'], 64)
+  if (memoryMib < MEMORY_MIB_MIN) {
+    refuse(
+      `--memory-mib must be at least ${MEMORY_MIB_MIN}, got ${memoryMib}: less is not enough for ours.`,
+    )
+  }
   const intervalMs = positiveInteger('--interval-ms', values['interval-ms'], 1500)
-  const { json, ...given } = values
+  const changes = changesText(plan.changes)
+  const streams = streamsText(plan.streams)
   return {
-    plan: restricted(plan, only),
+    plan,
     memoryMib,
     intervalMs,
-    json: json === true,
-    parameters: { ...given, memoryMib, intervalMs },
+    json: values.json === true,
+    parameters: { memoryMib, intervalMs, changes, streams },
   }
+}
+
+function planOf({ quick, full, ...picks }: PlanArguments): Plan {
+  const { 'state-mb': stateMb, change, keys, reads, checkpoints } = picks
+  const isPicked = [stateMb, change, keys, reads, checkpoints].some((value) => value !== undefined)
+  if ([quick === true, full === true, isPicked].filter(Boolean).length > 1) {
+    refuse('--quick, --full and loads of your own (--state-mb, --change, ...) exclude each other.')
+  }
+  if (quick === true) return quickPlan()
+  if (full === true) return fullPlan()
+  if (!isPicked) return defaultPlan()
+  return pickedPlan({
+    stateMb: numbers('--state-mb', stateMb, (mb) => mb >= 1),
+    changePercent: numbers('--change', change, (percent) => percent > 0 && percent <= 100),
+    keys: keys === undefined ? undefined : named('--keys', keys, KEY_DISTRIBUTIONS),
+    reads: numbers('--reads', reads, (count) => Number.isSafeInteger(count) && count >= 0),
+    checkpoints: positiveInteger('--checkpoints', checkpoints, 20),
+  })
+}
+
+/** Everyone who is named must have something to do. */
+function onlyOf(plan: Plan, text: string | undefined): Plan {
+  if (text === undefined) return plan
+  const only: readonly ContenderName[] = named('--only', text, CONTENDER_NAMES)
+  const measured = [...plan.changes, ...plan.streams].flatMap(({ contenders }) => contenders)
+  const idle = only.find((name) => !measured.includes(name))
+  if (idle !== undefined)
+    refuse(`--only: ${idle} has nothing to do in the loads that were asked for.`)
+  return restricted(plan, only)
 }
 
 function numbers(
@@ -97,9 +129,4 @@ function named<T extends string>(option: string, text: string, known: readonly T
   const unknown = names.find((name) => !known.some((each) => each === name))
   if (unknown !== undefined) refuse(`${option}: there is no ${unknown}; see --help.`)
   return known.filter((each) => names.includes(each))
-}
-
-function refuse(why: string): never {
-  say(why)
-  process.exit(2)
 }

@@ -38,3 +38,10 @@ export function percent(changePercent: number): string {
 export function readsText(reads: number): string {
   return reads === 1 ? '1 read per write' : `${reads} reads per write`
 }
+
+/** How many of a load's checkpoints a sum is of, in the names of figures: the same whoever is measured. */
+export function checkpointsText({ checkpoints, fewer }: ChangeCell): string {
+  return Object.keys(fewer).length === 0
+    ? `${checkpoints} checkpoints`
+    : `up to ${checkpoints} checkpoints`
+}

@@ -19,10 +19,10 @@ const VERSION_STRIDE = 104_729
 /** A prime that divides no key count, so its multiples meet every key once. */
 const SCATTER = 1_000_003
 
-const pool = randomBytes(POOL_BYTES)
+const pool = incompressibleBytes(POOL_BYTES)
 
-/** Does not compress; the same in every process. */
-function randomBytes(length: number): Buffer {
+/** The same in every process. `length` is a multiple of 4. */
+export function incompressibleBytes(length: number): Buffer {
   const random = new FixedRandom()
   const bytes = Buffer.alloc(length)
   for (let at = 0; at < length; at += 4) bytes.writeUInt32LE(random.nextUint32(), at)

@@ -1,5 +1,5 @@
 /**
- * `tsx bench/local-recovery/main.ts`: how long a killed task of 200 MB takes to restore on a machine that still has its table files, beside
+ * `npm run bench:local-recovery`: how long a killed task of 200 MB takes to restore on a machine that still has its table files, beside
  * one that has none. Only the ratios are of interest.
  */
 import { spawn } from 'node:child_process'
@@ -8,10 +8,16 @@ import { cpSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { IncrementalRemoteKeyedStateHandleFields, RestoreStatistics } from '../../src/index.js'
-import { withTemporaryDirectory } from '../harness/command-line.js'
+import { readCommandLine, withTemporaryDirectory } from '../harness/command-line.js'
+import { isEnding, ownChild } from '../harness/lifetime.js'
 import { medianOf } from '../harness/statistics.js'
 
 const ROUNDS = 5
+const USAGE = `Usage: npm run bench:local-recovery
+
+Restores a task of 200 MB that was killed, ${ROUNDS} times in each way; has no options.`
+/** To end in, once it is told to. */
+const GRACE_MS = 5000
 /** Of a gigabit per second. */
 const NETWORK_MEBIBYTES_PER_SECOND = 119
 
@@ -35,11 +41,14 @@ async function run<T>(task: Task): Promise<T> {
   const child = new URL('child.ts', import.meta.url).pathname
   const parameters = ['--import', 'tsx', child, JSON.stringify(task)]
   const started = spawn(process.execPath, parameters, { stdio: ['pipe', 'pipe', 'inherit'] })
+  ownChild(started, GRACE_MS)
   const ended = once(started, 'close')
   const lines = createInterface({ input: started.stdout })[Symbol.asyncIterator]()
   const line: IteratorResult<string, unknown> = await lines.next()
   if (task.handle === undefined) started.kill('SIGKILL')
   await ended
+  // The process is about to end: nothing is to follow.
+  if (isEnding()) return new Promise(() => undefined)
   if (line.done === true) throw new Error('the measured process failed')
   return JSON.parse(line.value) as T
 }
@@ -102,6 +111,7 @@ async function killedTask(directory: string, localRecovery: boolean): Promise<Ta
   return { ...task, handle: await run<IncrementalRemoteKeyedStateHandleFields>(task) }
 }
 
+readCommandLine(USAGE, { options: {} })
 await withTemporaryDirectory(async (directory) => {
   const found = await killedTask(directory, false)
   const kept = await killedTask(directory, true)

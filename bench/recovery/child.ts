@@ -26,12 +26,12 @@ async function restore(
   const source = TABLE_SOURCES[tablesFrom]
   const sources = readSources(sourceDirectory)
   const warmUp = { workDirectory: join(workDirectory, 'warm-up'), ranges: [WARM_UP_RANGE] }
-  await adopt({ sources, verify: false, ...warmUp }, source)
+  await adopt({ sources, verify: 'none', ...warmUp }, source)
   const measured = {
     workDirectory: join(workDirectory, 'measured'),
     ranges: rangesOf(parallelism),
   }
-  return adopt({ sources, verify, ...measured }, source)
+  return adopt({ sources, verify: verify ? 'all' : 'none', ...measured }, source)
 }
 
 await answerParent({ build: buildSources, writeRecords, restore })

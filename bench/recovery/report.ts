@@ -22,6 +22,23 @@ export const DIRECTIONS: readonly Direction[] = [
 
 export class RecoveryReport {
   readonly #collector = new FigureCollector()
+  readonly #ways: readonly Way[]
+  /** Why it is not measured, or not any more. */
+  readonly #absent = new Map<Way, string>()
+
+  constructor(ways: readonly Way[]) {
+    this.#ways = ways
+  }
+
+  /** The ways that are measured. */
+  get present(): Way[] {
+    return this.#ways.filter((way) => !this.#absent.has(way))
+  }
+
+  /** It stays with the figures it has. */
+  giveUp(way: Way, why: string): void {
+    this.#absent.set(way, why)
+  }
 
   add(
     { name }: Direction,
@@ -38,7 +55,10 @@ export class RecoveryReport {
     )
   }
 
-  part(parameters: BenchPart['parameters'], absent: BenchPart['absent']): BenchPart {
+  /** One of ours that fails is a goal that is missed. */
+  part(parameters: BenchPart['parameters']): BenchPart {
+    const absent = [...this.#absent]
+    const failed = absent.filter(([way]) => way !== 'flink')
     return {
       part: 'recovery',
       title: 'Recovery: restore and rescale against the size of the state',
@@ -48,8 +68,8 @@ export class RecoveryReport {
         chart(`${name}: until the first read`, name),
         chart(`${name}: processor time of all threads`, processorTime(name)),
       ]),
-      goals: [],
-      absent,
+      goals: failed.map(([way, why]) => ({ text: `${WAYS[way]} fails: ${why}`, reached: false })),
+      absent: Object.fromEntries(absent.map(([way, why]) => [WAYS[way], why])),
       notes: NOTES,
     }
   }

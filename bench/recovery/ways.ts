@@ -29,8 +29,8 @@ export interface Checkpoints {
   readonly stateMb: number
   readonly parallelism: number
   readonly ours: string
-  /** `undefined` where it is not wanted, or could not be built. */
-  readonly flinks: string | undefined
+  /** Not there where it is not wanted, or could not be built. */
+  readonly flinks: string
 }
 
 export function buildOurs(directory: string, parallelism: number, stateMb: number): Promise<void> {
@@ -49,15 +49,16 @@ export async function writeRecordsFile(
   return path
 }
 
-/** Returns why it could not be built, where it could not. */
+/** Throws the reason where it cannot be built. */
 export async function buildFlinks(
   recordsPath: string,
   directory: string,
   parallelism: number,
-): Promise<string | undefined> {
+): Promise<void> {
   await mkdir(directory)
   const options = { recordsPath, directory, parallelism, memoryMib: MEMORY_MIB }
-  return (await buildFlinkCheckpoint(options))?.absent
+  const unbuilt = await buildFlinkCheckpoint(options)
+  if (unbuilt !== undefined) throw new Error(unbuilt.absent)
 }
 
 /** One measurement, in a process and an empty directory of its own. */
@@ -73,7 +74,6 @@ export function restore(
       const from = TABLES_FROM[way]
       return inChild<Measurement>(CHILD, 'restore', from, ours, workDirectory, parallelism, verify)
     }
-    if (flinks === undefined) throw new Error('Flink has no checkpoint')
     const options = { directory: flinks, workDirectory, parallelism, memoryMib: MEMORY_MIB, verify }
     const result = await restoreWithFlink(options)
     if ('absent' in result) throw new Error(result.absent)

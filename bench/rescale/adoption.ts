@@ -9,10 +9,11 @@ import {
   stringKey,
   type CheckpointableKeyedStateBackend,
   type CheckpointStorage,
+  type KeyGroupRange,
 } from '../../src/index.js'
 import { tableFileName } from '../../src/table/manifest.js'
-import { Stopwatch, type Measurement, type Restore } from './measurement.js'
-import { ContentsCounter, MAX_PARALLELISM } from './records.js'
+import { Stopwatch, verifiedOf, type Measurement, type Restore } from './measurement.js'
+import { ContentsCounter, keyGroupOf, MAX_PARALLELISM } from './records.js'
 import {
   LinkingStorage,
   MEMORY_BYTES,
@@ -86,9 +87,9 @@ export async function adopt(restore: Restore, source: TableSource): Promise<Meas
     for (const handle of sources.handles) {
       bytesFetched += tableBytes(handle.getIntersection(range)?.sharedState ?? [])
     }
-    if (verify) await count(backend, counter)
+    if (verify !== 'none') await count(backend, verifiedOf(range, verify), counter)
   }
-  return stopwatch.result(bytesFetched, verify ? counter.contents : undefined)
+  return stopwatch.result(bytesFetched, verify === 'none' ? undefined : counter.contents)
 }
 
 async function readOne(backend: CheckpointableKeyedStateBackend<string>): Promise<void> {
@@ -99,12 +100,15 @@ async function readOne(backend: CheckpointableKeyedStateBackend<string>): Promis
   }
 }
 
+/** Of the first key groups, as keys come in their order. */
 async function count(
   backend: CheckpointableKeyedStateBackend<string>,
+  keyGroups: KeyGroupRange,
   counter: ContentsCounter,
 ): Promise<void> {
   const state = backend.getState(payloadState)
   for await (const key of backend.getKeys(payloadState.name)) {
+    if (!keyGroups.contains(keyGroupOf(key))) break
     backend.setCurrentKey(key)
     counter.add(Buffer.from(key), state.value() ?? new Uint8Array())
   }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { KeyGroupRange } from '../../src/index.js'
 import { answerParent } from '../harness/child-process.js'
 import { adopt, downloaded, linked, recovered } from './adoption.js'
-import type { Measurement, Restore } from './measurement.js'
+import type { Measurement, Restore, Verified } from './measurement.js'
 import { MAX_PARALLELISM } from './records.js'
 import { clearAndCopy, rescale, rewrite } from './rivals.js'
 import { buildSources, rangesOf, readSources } from './sources.js'
@@ -25,7 +25,7 @@ const parts = {
   rewrite: warm((restore) => rescale(restore, rewrite)),
 }
 
-type Place = [sourceDirectory: string, workDirectory: string, parallelism: number, verify: boolean]
+type Place = [sourceDirectory: string, workDirectory: string, parallelism: number, verify: Verified]
 
 function cold(way: Way): (...place: Place) => Promise<Measurement> {
   return (sourceDirectory, workDirectory, parallelism, verify) => {
@@ -39,7 +39,7 @@ function warm(way: Way): (...place: Place) => Promise<Measurement> {
     await way({
       sources: readSources(sourceDirectory),
       workDirectory: join(workDirectory, 'warm-up'),
-      verify: false,
+      verify: 'none',
       ranges: [WARM_UP_RANGE],
     })
     return cold(way)(sourceDirectory, join(workDirectory, 'measured'), parallelism, verify)

@@ -1,6 +1,6 @@
 /** What one contender did in one direction, and how it is counted. */
 import { readFileSync } from 'node:fs'
-import type { KeyGroupRange } from '../../src/index.js'
+import { KeyGroupRange } from '../../src/index.js'
 import type { Contents } from './records.js'
 import type { Sources } from './sources.js'
 
@@ -11,8 +11,18 @@ export interface Restore {
   readonly workDirectory: string
   /** Of the new subtasks. */
   readonly ranges: readonly KeyGroupRange[]
-  /** Whether the contents are to be counted, outside the time. */
-  readonly verify: boolean
+  /** Whose contents are to be counted, outside the time. */
+  readonly verify: Verified
+}
+
+/** Of the key groups of each new subtask: none, its first eighth, or all. */
+export type Verified = 'none' | 'eighth' | 'all'
+
+/** The key groups of a subtask that are verified, where some are. */
+export function verifiedOf(range: KeyGroupRange, verify: Verified): KeyGroupRange {
+  if (verify === 'all') return range
+  const keyGroups = Math.ceil(range.numberOfKeyGroups / 8)
+  return KeyGroupRange.of(range.startKeyGroup, range.startKeyGroup + keyGroups - 1)
 }
 
 export interface Measurement {
@@ -26,7 +36,7 @@ export interface Measurement {
   readonly bytesRead: number | undefined
   /** By write(2), what LevelDB wrote meanwhile included. */
   readonly bytesWritten: number | undefined
-  /** Over all new subtasks, when it was asked for. */
+  /** Of what was to be verified, over all new subtasks. */
   readonly contents: Contents | undefined
 }
 

@@ -4,6 +4,7 @@
  */
 import { Buffer } from 'node:buffer'
 import { crc32 } from 'node:zlib'
+import { computeKeyGroupForKeyHash, stringKey, type KeyGroupRange } from '../../src/index.js'
 import { FixedRandom } from '../harness/fixed-random.js'
 
 export const MAX_PARALLELISM = 128
@@ -18,6 +19,11 @@ const RANDOM_DIGITS = 64
 export function keyOf(record: number): string {
   const digits = randomBytes(record, 0, RANDOM_DIGITS / 2).toString('hex')
   return digits + String(record).padStart(KEY_BYTES - RANDOM_DIGITS, '0')
+}
+
+export function keyGroupOf(key: string): number {
+  const hash = stringKey.hashCode(stringKey.identityOf(key))
+  return computeKeyGroupForKeyHash(hash, MAX_PARALLELISM)
 }
 
 /** Hard to compress, as Flink's are. */
@@ -53,8 +59,12 @@ export class ContentsCounter {
   #checksum = 0
 
   add(key: Uint8Array, value: Uint8Array): void {
-    this.#entries++
-    this.#checksum = (this.#checksum + crc32(value, crc32(key))) % Number.MAX_SAFE_INTEGER
+    this.addAll({ entries: 1, checksum: crc32(value, crc32(key)) })
+  }
+
+  addAll({ entries, checksum }: Contents): void {
+    this.#entries += entries
+    this.#checksum = (this.#checksum + checksum) % Number.MAX_SAFE_INTEGER
   }
 
   get contents(): Contents {
@@ -62,11 +72,26 @@ export class ContentsCounter {
   }
 }
 
-/** What the state of `records` must be when each has the version given for it; version 0 is none. */
-export function contentsOf(versions: Uint8Array): Contents {
-  const counter = new ContentsCounter()
+/** What each key group must hold when each record has the version given for it; version 0 is none. */
+export function contentsByKeyGroup(versions: Uint8Array): Contents[] {
+  const counters = Array.from({ length: MAX_PARALLELISM }, () => new ContentsCounter())
   for (const [record, version] of versions.entries()) {
-    if (version > 0) counter.add(Buffer.from(keyOf(record)), valueOf(record, version))
+    if (version === 0) continue
+    const key = keyOf(record)
+    counters[keyGroupOf(key)]?.add(Buffer.from(key), valueOf(record, version))
+  }
+  return counters.map(({ contents }) => contents)
+}
+
+export function contentsIn(
+  byKeyGroup: readonly Contents[],
+  ranges: readonly KeyGroupRange[],
+): Contents {
+  const counter = new ContentsCounter()
+  for (const range of ranges) {
+    for (const contents of byKeyGroup.slice(range.startKeyGroup, range.endKeyGroup + 1)) {
+      counter.addAll(contents)
+    }
   }
   return counter.contents
 }

@@ -119,7 +119,7 @@ export function goalsOf(comparison: Comparison): BenchGoal[] {
   })
   return [
     goal(
-      'clearing and copying',
+      'clearing key by key and copying',
       clearAndCopyRatio,
       withDownload.clearAndCopyRatio,
       CLEAR_AND_COPY_BAR,
@@ -128,11 +128,19 @@ export function goalsOf(comparison: Comparison): BenchGoal[] {
   ]
 }
 
-export function scaleGoal(
-  small: { readonly stateMb: number; readonly smallMs: readonly number[] },
-  large: { readonly stateMb: number; readonly largeMs: readonly number[] },
-): BenchGoal {
-  const [smallMs, largeMs] = [spreadOf(small.smallMs), spreadOf(large.largeMs)]
+/** How long the same adoption takes with a state and with a larger one. */
+export interface Growth {
+  readonly small: AtSize
+  readonly large: AtSize
+}
+
+interface AtSize {
+  readonly stateMb: number
+  readonly samplesMs: readonly number[]
+}
+
+export function scaleGoal({ small, large }: Growth): BenchGoal {
+  const [smallMs, largeMs] = [spreadOf(small.samplesMs), spreadOf(large.samplesMs)]
   const ratio = largeMs.median / smallMs.median
   return {
     text:

@@ -10,7 +10,7 @@ import type { IncrementalRemoteKeyedStateHandle, KeyGroupRange } from '../../src
 import { COMPOSITE_KEY_PREFIX_BYTES, keyGroupRangeBounds } from '../../src/record/composite-key.js'
 import { MemoryBudget, memoryShareOf } from '../../src/store/memory-budget.js'
 import { tableFileName, writeManifest } from '../../src/table/manifest.js'
-import { Stopwatch, type Measurement, type Restore } from './measurement.js'
+import { Stopwatch, verifiedOf, type Measurement, type Restore } from './measurement.js'
 import { ContentsCounter, KEY_BYTES, MAX_PARALLELISM, VALUE_BYTES } from './records.js'
 import { MEMORY_BYTES, tableBytes, tablePath, type Sources } from './sources.js'
 
@@ -43,16 +43,19 @@ export async function rescale(restore: Restore, way: Way): Promise<Measurement> 
       return opened
     })
     bytesFetched += restored.bytesFetched
-    if (verify) await count(database, counter)
+    if (verify !== 'none') {
+      await count(database, verify === 'all' ? undefined : verifiedOf(range, verify), counter)
+    }
     await database.close()
     rmSync(directory, { recursive: true })
   }
-  return stopwatch.result(bytesFetched, verify ? counter.contents : undefined)
+  return stopwatch.result(bytesFetched, verify === 'none' ? undefined : counter.contents)
 }
 
 /**
- * Flink's default: the source with the largest overlap becomes the database, as it is; what it has outside the range is deleted; what
- * the others have in the range is copied from temporary databases.
+ * The way of Flink's default, with what LevelDB has: the source with the largest overlap becomes the database, as it is; what it has
+ * outside the range is deleted, key by key, where Flink writes range tombstones; what the others have in the range is copied from
+ * temporary databases.
  */
 export const clearAndCopy: Way = async (sources, range, directory) => {
   const handles = overlapping(sources, range)
@@ -156,8 +159,14 @@ async function openDatabase(directory: string): Promise<Database> {
   return database
 }
 
-async function count(database: Database, counter: ContentsCounter): Promise<void> {
-  const iterator = database.iterator({ highWaterMarkBytes: BATCH_BYTES })
+/** All there is, or all up to the end of `keyGroups`: nothing may be left of those before. */
+async function count(
+  database: Database,
+  keyGroups: KeyGroupRange | undefined,
+  counter: ContentsCounter,
+): Promise<void> {
+  const bounds = keyGroups === undefined ? {} : { lt: keyGroupRangeBounds(keyGroups).lt }
+  const iterator = database.iterator({ ...bounds, highWaterMarkBytes: BATCH_BYTES })
   let entries = await iterator.nextv(BATCH_ENTRIES)
   while (entries.length > 0) {
     for (const [key, value] of entries) {

@@ -7,7 +7,6 @@ import { join } from 'node:path'
 import {
   CheckpointOptions,
   CheckpointStorage,
-  computeKeyGroupForKeyHash,
   computeKeyGroupRangeForOperatorIndex,
   computeOperatorIndexForKeyGroup,
   DirectoryObjectStore,
@@ -24,7 +23,8 @@ import {
 } from '../../src/index.js'
 import { FixedRandom } from '../harness/fixed-random.js'
 import {
-  contentsOf,
+  contentsByKeyGroup,
+  keyGroupOf,
   keyOf,
   MAX_PARALLELISM,
   RECORD_BYTES,
@@ -49,7 +49,7 @@ const REMOVED_FRACTION = 0.1
 export interface Sources {
   readonly directory: string
   readonly handles: readonly IncrementalRemoteKeyedStateHandle[]
-  readonly contents: Contents
+  readonly contentsByKeyGroup: readonly Contents[]
 }
 
 export function rangesOf(parallelism: number): KeyGroupRange[] {
@@ -92,14 +92,14 @@ export class LinkingStorage extends CheckpointStorage {
 
 export function readSources(directory: string): Sources {
   const text = readFileSync(join(directory, 'sources.json'), 'utf8')
-  const { handles, contents } = JSON.parse(text) as {
+  const sources = JSON.parse(text) as {
     handles: IncrementalRemoteKeyedStateHandleFields[]
-    contents: Contents
+    contentsByKeyGroup: Contents[]
   }
   return {
     directory,
-    contents,
-    handles: handles.map((fields) => IncrementalRemoteKeyedStateHandle.fromJSON(fields)),
+    contentsByKeyGroup: sources.contentsByKeyGroup,
+    handles: sources.handles.map((fields) => IncrementalRemoteKeyedStateHandle.fromJSON(fields)),
   }
 }
 
@@ -125,7 +125,7 @@ export async function buildSources(
     await job.checkpoint()
   }
   const handles = await job.close()
-  const text = JSON.stringify({ handles, contents: contentsOf(versions) })
+  const text = JSON.stringify({ handles, contentsByKeyGroup: contentsByKeyGroup(versions) })
   writeFileSync(join(directory, 'sources.json'), text)
 }
 
@@ -174,12 +174,8 @@ class SourceJob {
 
   #at(record: number): Backend {
     const key = keyOf(record)
-    const keyGroup = computeKeyGroupForKeyHash(
-      stringKey.hashCode(stringKey.identityOf(key)),
-      MAX_PARALLELISM,
-    )
     const parallelism = this.#backends.length
-    const index = computeOperatorIndexForKeyGroup(MAX_PARALLELISM, parallelism, keyGroup)
+    const index = computeOperatorIndexForKeyGroup(MAX_PARALLELISM, parallelism, keyGroupOf(key))
     const backend = this.#backends[index]
     if (backend === undefined) throw new Error(`no subtask ${index}`)
     backend.setCurrentKey(key)

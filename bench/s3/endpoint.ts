@@ -10,7 +10,7 @@ export interface Endpoint {
   readonly requests: Map<string, number>
   /** The same of what deletes: deletions, and listings of the folder of a checkpoint, which is to be deleted. */
   readonly deletions: Map<string, number>
-  close(): Promise<void>
+  readonly close: () => Promise<void>
 }
 
 export async function openEndpoint(): Promise<Endpoint> {

@@ -3,9 +3,13 @@
  * Only ratios within one run are judged.
  */
 import { randomUUID } from 'node:crypto'
-import { parseArgs } from 'node:util'
 import { S3ObjectStore } from '../../src/storage/s3/s3-object-store.js'
-import { positiveInteger, withTemporaryDirectory } from '../harness/command-line.js'
+import {
+  positiveInteger,
+  readCommandLine,
+  withTemporaryDirectory,
+} from '../harness/command-line.js'
+import { withServer } from '../harness/lifetime.js'
 import { medianOf } from '../harness/statistics.js'
 import { countRequests, type RequestFigures } from './checkpoint-requests.js'
 import { openEndpoint, type Endpoint } from './endpoint.js'
@@ -35,35 +39,28 @@ type WayName = 'ours' | 'sdk'
 type Rates = Record<WayName, number[]>
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({
+  const { values } = readCommandLine(USAGE, {
     options: {
       mb: { type: 'string' },
       rounds: { type: 'string' },
       'interval-s': { type: 'string' },
       json: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
     },
   })
-  if (values.help) {
-    process.stdout.write(`${USAGE}\n`)
-    return 0
-  }
   const intervalSeconds = positiveInteger('--interval-s', values['interval-s'], 60)
   const megabytes = positiveInteger('--mb', values.mb, 200)
   const rounds = positiveInteger('--rounds', values.rounds, 5)
   return withTemporaryDirectory(async (directory) => {
     const endpoint = await openEndpoint()
     const prefix = `level-state-backend-bench/${randomUUID()}`
-    try {
+    return withServer(endpoint.close, async () => {
       const store = await S3ObjectStore.open({ ...endpoint, prefix })
       const tables = makeTables(directory, megabytes * 1e6)
       const rates = await measure(waysOf(endpoint, store, prefix), tables, rounds)
       const requests = await countRequests(endpoint, store, directory, intervalSeconds)
       await removeAll(store)
       return report(endpoint, rates, requests, intervalSeconds, values.json)
-    } finally {
-      await endpoint.close()
-    }
+    })
   })
 }
 

@@ -1,8 +1,8 @@
 /** What a checkpoint costs when the state grows, and what changes between two checkpoints does not. */
-import { randomFillSync } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { valueState, type SnapshotResult } from '../../src/index.js'
 import { FixedRandom } from '../harness/fixed-random.js'
+import { incompressibleBytes } from '../incremental/records.js'
 import { uniformKeys } from '../smoke/harness.js'
 import { untilIdle } from './idle.js'
 import { Subtasks } from './subtasks.js'
@@ -33,9 +33,9 @@ export interface CheckpointFigures {
 
 const payload = valueState<Uint8Array>('payload')
 
-/** Bytes that do not compress. */
+/** Bytes that do not compress, the same in every process. */
 class Values {
-  readonly #pool: Uint8Array = randomFillSync(new Uint8Array(POOL_BYTES))
+  readonly #pool: Uint8Array = incompressibleBytes(POOL_BYTES)
   readonly #random: FixedRandom = new FixedRandom()
 
   next(): Uint8Array {

@@ -13,12 +13,9 @@ import {
   type OpenContender,
 } from '../state/contender.js'
 import { openClassicLevel } from '../state/contenders/classic-level.js'
-import { openLmdb } from '../state/contenders/lmdb.js'
 import { untilIdle } from './idle.js'
+import { OURS, type CounterContender } from './names.js'
 import { Subtasks } from './subtasks.js'
-
-export const COUNTER_CONTENDERS = ['LevelDBStateBackend', 'classic-level', 'lmdb'] as const
-export type CounterContender = (typeof COUNTER_CONTENDERS)[number]
 
 export interface Counters {
   read(key: number): Answer<number>
@@ -38,9 +35,10 @@ const FILL_MEMORY_BYTES = 256 * 2 ** 20
 
 const counter = valueState<number>('counter')
 
-const PEERS: Record<Exclude<CounterContender, 'LevelDBStateBackend'>, OpenContender> = {
+/** lmdb may not be installed: it is imported when it is wanted. */
+const PEERS: Record<Exclude<CounterContender, typeof OURS>, OpenContender> = {
   'classic-level': openClassicLevel,
-  lmdb: openLmdb,
+  lmdb: async (options) => (await import('../state/contenders/lmdb.js')).openLmdb(options),
 }
 
 /** Leaves a store of `keyCount` counters in `directory`, written in ascending order. */
@@ -49,7 +47,7 @@ export async function fillCounters(
   directory: string,
   keyCount: number,
 ): Promise<void> {
-  if (contender === 'LevelDBStateBackend') {
+  if (contender === OURS) {
     const subtasks = await Subtasks.open({ directory, memoryBytes: FILL_MEMORY_BYTES })
     await fill(countersOf(subtasks.single), keyCount)
     await subtasks.checkpoint()
@@ -71,7 +69,7 @@ export async function openCounters(
   directory: string,
   memoryBytes: number,
 ): Promise<Counters> {
-  if (contender === 'LevelDBStateBackend') {
+  if (contender === OURS) {
     const subtasks = await Subtasks.open({ directory, memoryBytes, restoreFrom: filled })
     return countersOf(subtasks.single)
   }

@@ -1,15 +1,9 @@
 /** How fast counters are incremented, and what memory that takes: on one store, or on the subtasks of one process. */
 import { uniformKeys } from '../smoke/harness.js'
 import { isPromise } from '../state/contender.js'
-import {
-  countersOf,
-  firstCount,
-  openCounters,
-  STEP_OPERATIONS,
-  type CounterContender,
-  type Counters,
-} from './counters.js'
+import { countersOf, firstCount, openCounters, STEP_OPERATIONS, type Counters } from './counters.js'
 import { MemoryProbe, type MemoryFigures } from './memory.js'
+import type { CounterContender } from './names.js'
 import { Subtasks } from './subtasks.js'
 
 export interface ThroughputOptions {

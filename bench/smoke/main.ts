@@ -2,9 +2,8 @@
  * `npm run bench:smoke`: the figures this package is held to, as ratios within one run on one machine, in about two minutes. Absolute
  * figures depend on the machine; only ratios are judged.
  */
-import { parseArgs } from 'node:util'
 import { inChild } from '../harness/child-process.js'
-import { finishPart, say } from '../harness/command-line.js'
+import { finishPart, readCommandLine, say } from '../harness/command-line.js'
 import { rotated } from '../harness/statistics.js'
 import type { CounterContender, CounterOptions } from './counters.js'
 import { smokePart, type CounterRates, type SmokeParameters, type SmokeResult } from './part.js'
@@ -73,16 +72,11 @@ async function run(parameters: SmokeParameters): Promise<SmokeResult> {
   return { small: smallRates, large: largeRates, pauses, uploads }
 }
 
-const { values } = parseArgs({
+const { values } = readCommandLine(USAGE, {
   options: {
-    quick: { type: 'boolean' },
-    json: { type: 'boolean' },
-    help: { type: 'boolean' },
+    quick: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
   },
 })
-if (values.help === true) {
-  process.stdout.write(`${USAGE}\n`)
-} else {
-  const parameters = values.quick === true ? QUICK : DEFAULT
-  finishPart(smokePart(parameters, await run(parameters)), values.json === true)
-}
+const parameters = values.quick ? QUICK : DEFAULT
+finishPart(smokePart(parameters, await run(parameters)), values.json)

@@ -1,5 +1,6 @@
 /**
- * What the operations are given, made before any clock starts: the constants of Flink's state benchmarks, with seeds of our own.
+ * What the operations are given, made before any clock starts: the constants of Flink's state benchmarks, with a seed of our own. The
+ * same, number by number, is made in ../peers/flink/src/main/java/peer/Inputs.java.
  *
  * Keys 0 to keyCount − 1 are set up; an operation that adds gets keys that no earlier round added.
  */
@@ -9,12 +10,13 @@ import { FixedRandom } from '../harness/fixed-random.js'
 export const MAP_KEY_COUNT = 10
 const LIST_VALUE_COUNT = 100
 const RANDOM_VALUE_COUNT = 1_000_000
-/** Flink's values are random longs; these are the integers that both a long and a number hold. */
-const RANDOM_LONG_BITS = 2 ** 52
+const UINT32_VALUES = 2 ** 32
+/** Of the upper of two uint32: what is left makes 52 bits. */
+const DROPPED_BITS = 12
 
-/** An integer in [0, 2^52). */
+/** An integer in [0, 2^52): Flink's values are random longs, and these both a long and a number hold. */
 export function nextLong(random: FixedRandom): number {
-  return Math.floor(random.next() * RANDOM_LONG_BITS)
+  return (random.nextUint32() >>> DROPPED_BITS) * UINT32_VALUES + random.nextUint32()
 }
 
 /** The integers in [start, start + count), shuffled. */

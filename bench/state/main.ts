@@ -3,19 +3,23 @@
  * run on one machine are judged.
  */
 import { loadavg } from 'node:os'
-import { parseArgs } from 'node:util'
 import { Table } from 'console-table-printer'
-import { inChild } from '../harness/child-process.js'
-import { finishPart, positiveInteger, say } from '../harness/command-line.js'
-import { rotated } from '../harness/statistics.js'
+import { inChild, reasonOf } from '../harness/child-process.js'
+import {
+  finishPart,
+  positiveInteger,
+  readCommandLine,
+  refuse,
+  say,
+} from '../harness/command-line.js'
 import { buildFlink, runFlink, type FlinkBackend } from '../peers/flink/run.js'
-import type { GroupResult } from './measure.js'
+import { SAMPLES_PER_PROCESS, type GroupResult } from './measure.js'
 import { GROUPS, OPERATIONS, type Group } from './operations.js'
 import { installPeer, OPTIONAL_PEERS, type OptionalPeer } from './optional-peers.js'
 import { statePart, type StateParameters, type StateResult } from './part.js'
 import {
-  compareChecks,
   CONTENDERS,
+  differenceIn,
   OURS,
   ratioText,
   rowsOf,
@@ -24,13 +28,15 @@ import {
   type FlinkContender,
   type Row,
 } from './report.js'
+import { turnsOf } from './turns.js'
 
 const USAGE = `Usage: npm run bench:state [-- options]
 
   --keys <n>        keys that are set up (default 100000)
   --rounds <n>      processes of each contender and kind of state, in rotated order (default 1);
-                    each measures every operation three times after two rounds that warm up
-  --millis <n>      the longest one measurement of one operation lasts (default 150)
+                    each measures every operation three times after it warmed up for 300 ms
+  --millis <n>      how long one measurement of one operation lasts (default 150); what adds
+                    keys or removes entries goes over all keys once
   --memory-mib <n>  memory of each contender, where it can be told (default 1024: Flink's 5 million
                     map entries are within it)
   --quick           20000 keys, 50 ms
@@ -44,9 +50,9 @@ Contenders: ${CONTENDERS.join(', ')}.
 better-sqlite3, rocksdb-native and Flink (which needs Java and Maven) are fetched and built when they
 are first wanted, into temp/; what does not install is reported as absent.
 Exits with 1 when an operation falls short of its bar: a point operation on a value or a map 2 times,
-any other 0.8 times the rate of the fastest peer that persists.`
+any other 0.8 times the rate of the fastest peer that persists. Exits with 1 as well when
+${OURS} fails, and with 2 when there is no figure.`
 
-const MEASUREMENTS_PER_PROCESS = 3
 const FLINK_BACKENDS: Record<FlinkContender, FlinkBackend> = {
   'Flink RocksDB': 'ROCKSDB',
   'Flink RocksDB budget': 'ROCKSDB_BUDGET',
@@ -74,7 +80,7 @@ function measureInNode(
   group: Group,
   { keys, millis, memoryMib, cpu }: Options,
 ): Promise<GroupResult> {
-  const options = { keys, millis, memoryMib, cpu, rounds: MEASUREMENTS_PER_PROCESS }
+  const options = { keys, millis, memoryMib, cpu }
   return inChild(new URL('child.ts', import.meta.url), 'measure', contender, group, options)
 }
 
@@ -83,17 +89,11 @@ async function measureInJava(
   group: Group,
   { keys, millis, memoryMib, cpu }: Options,
 ): Promise<GroupResult> {
-  const result = await runFlink({
-    keys,
-    millis,
-    memoryMib,
-    cpu,
-    rounds: MEASUREMENTS_PER_PROCESS,
-    backends: [FLINK_BACKENDS[contender]],
-    groups: [group],
-  })
+  const backend = FLINK_BACKENDS[contender]
+  const rounds = SAMPLES_PER_PROCESS
+  const result = await runFlink({ keys, millis, memoryMib, cpu, rounds, backend, group })
   if ('absent' in result) throw new Error(result.absent)
-  return { results: result.results, checks: {} }
+  return result
 }
 
 /** Why a contender cannot be measured, where it cannot. */
@@ -105,14 +105,18 @@ async function whyAbsent(contender: ContenderName): Promise<string | undefined> 
 class Figures {
   readonly rates = new Map<string, Map<ContenderName, number[]>>()
   readonly checks = new Map<string, Record<string, number>>()
+  readonly storedBytes = new Map<ContenderName, number>()
   readonly #byCpu: boolean
 
   constructor(byCpu: boolean) {
     this.#byCpu = byCpu
   }
 
-  add(contender: ContenderName, { results, checks }: GroupResult): void {
+  add(contender: ContenderName, { results, checks, storedBytes }: GroupResult): void {
     this.checks.set(contender, { ...this.checks.get(contender), ...checks })
+    if (storedBytes !== undefined) {
+      this.storedBytes.set(contender, Math.max(this.storedBytes.get(contender) ?? 0, storedBytes))
+    }
     for (const { operation, opsPerSecond, opsPerCpuSecond } of results) {
       const contenders = this.rates.get(operation) ?? new Map<ContenderName, number[]>()
       this.rates.set(operation, contenders)
@@ -123,41 +127,46 @@ class Figures {
 }
 
 async function run(options: Options): Promise<StateResult> {
+  const { rounds, groups, contenders } = options
   const figures = new Figures(options.cpu)
+  const absent = await absentOf(contenders)
+  for (const { round, group, contender } of turnsOf(rounds, groups, contenders)) {
+    if (absent[contender] !== undefined) continue
+    const start = performance.now()
+    try {
+      figures.add(contender, await measure(contender, group, options))
+    } catch (error) {
+      absent[contender] = `fails at ${group}: ${reasonOf(error)}`
+      say(`absent: ${contender}, ${absent[contender]}`)
+    }
+    const seconds = ((performance.now() - start) / 1000).toFixed(0).padStart(4)
+    const what = `${group.padEnd(5)} ${contender.padEnd(20)}`
+    say(`round ${round + 1} ${what} ${seconds} s, load ${loadText()}`)
+  }
+  const operations = groups.flatMap((group) => OPERATIONS[group])
+  const { rates, checks, storedBytes } = figures
+  const difference = differenceIn(checks)
+  if (difference !== undefined) refuse(`No figure counts: ${difference}.`)
+  return { operations, rates, rows: rowsOf(operations, rates), absent, storedBytes }
+}
+
+async function absentOf(
+  contenders: readonly ContenderName[],
+): Promise<Partial<Record<ContenderName, string>>> {
   const absent: Partial<Record<ContenderName, string>> = {}
-  for (const contender of options.contenders) {
+  for (const contender of contenders) {
     const why = await whyAbsent(contender)
     if (why === undefined) continue
     absent[contender] = why
     say(`absent: ${contender}, ${why}`)
   }
-  for (let round = 0; round < options.rounds; round++) {
-    for (const group of options.groups) {
-      for (const contender of rotated(options.contenders, round)) {
-        if (absent[contender] !== undefined) continue
-        const start = performance.now()
-        try {
-          const result = isFlink(contender)
-            ? await measureInJava(contender, group, options)
-            : await measureInNode(contender, group, options)
-          figures.add(contender, result)
-        } catch (error) {
-          if (contender === OURS) throw error
-          absent[contender] =
-            `fails at ${group}: ${error instanceof Error ? error.message : String(error)}`
-          say(`absent: ${contender}, ${absent[contender]}`)
-        }
-        const seconds = ((performance.now() - start) / 1000).toFixed(0)
-        say(
-          `round ${round + 1} ${group.padEnd(5)} ${contender.padEnd(20)} ${seconds.padStart(4)} s, load ${loadText()}`,
-        )
-      }
-    }
-  }
-  compareChecks(figures.checks)
-  const operations = options.groups.flatMap((group) => OPERATIONS[group])
-  const { rates } = figures
-  return { operations, rates, rows: rowsOf(operations, rates), absent }
+  return absent
+}
+
+function measure(contender: ContenderName, group: Group, options: Options): Promise<GroupResult> {
+  return isFlink(contender)
+    ? measureInJava(contender, group, options)
+    : measureInNode(contender, group, options)
 }
 
 function loadText(): string {
@@ -194,12 +203,12 @@ function selected<T extends string>(all: readonly T[], names: readonly string[])
 
 function namesOf(only: string | undefined): string[] {
   const names = only?.split(',').map((name) => name.trim()) ?? []
-  const unknown = names.find((name) => ![...GROUPS, ...CONTENDERS].some((known) => known === name))
-  if (unknown === undefined) return names
-  throw new Error(`--only: there is no ${unknown}; see --help.`)
+  const known: readonly string[] = [...GROUPS, ...CONTENDERS]
+  const unknown = names.find((name) => !known.includes(name))
+  return unknown === undefined ? names : refuse(`--only: there is no "${unknown}". See --help.`)
 }
 
-const { values } = parseArgs({
+const { values } = readCommandLine(USAGE, {
   options: {
     keys: { type: 'string' },
     rounds: { type: 'string' },
@@ -210,26 +219,23 @@ const { values } = parseArgs({
     only: { type: 'string' },
     cpu: { type: 'boolean' },
     json: { type: 'boolean' },
-    help: { type: 'boolean' },
   },
 })
-if (values.help === true) {
-  process.stdout.write(`${USAGE}\n`)
-} else {
-  const only = namesOf(values.only)
-  const size = SIZES[values.quick === true ? 'quick' : values.full === true ? 'full' : 'default']
-  const parameters: StateParameters = {
-    keys: positiveInteger('--keys', values.keys, size.keys),
-    rounds: positiveInteger('--rounds', values.rounds, size.rounds),
-    millis: positiveInteger('--millis', values.millis, size.millis),
-    memoryMib: positiveInteger('--memory-mib', values['memory-mib'], MEMORY_MIB),
-    cpu: values.cpu === true,
-  }
-  const contenders = selected(CONTENDERS, only)
-  const result = await run({ ...parameters, groups: selected(GROUPS, only), contenders })
-  const part = statePart(parameters, result)
-  printTable(result.rows, contenders)
-  for (const note of part.notes) say(`- ${note}`)
-  for (const [contender, why] of Object.entries(part.absent)) say(`- Absent: ${contender}, ${why}`)
-  finishPart(part, values.json === true)
+if (values.quick && values.full) refuse('--quick and --full are two sizes: give one.')
+const only = namesOf(values.only)
+const size = SIZES[values.quick ? 'quick' : values.full ? 'full' : 'default']
+const parameters: StateParameters = {
+  keys: positiveInteger('--keys', values.keys, size.keys),
+  rounds: positiveInteger('--rounds', values.rounds, size.rounds),
+  millis: positiveInteger('--millis', values.millis, size.millis),
+  memoryMib: positiveInteger('--memory-mib', values['memory-mib'], MEMORY_MIB),
+  cpu: values.cpu === true,
 }
+const contenders = selected(CONTENDERS, only)
+const result = await run({ ...parameters, groups: selected(GROUPS, only), contenders })
+const part = statePart(parameters, result)
+printTable(result.rows, contenders)
+for (const note of part.notes) say(`- ${note}`)
+for (const [contender, why] of Object.entries(part.absent)) say(`- Absent: ${contender}, ${why}`)
+finishPart(part, values.json === true)
+if (OURS in part.absent) process.exitCode = 1

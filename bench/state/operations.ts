@@ -164,6 +164,11 @@ export const OPERATIONS: Readonly<Record<Group, readonly Operation[]>> = {
   ],
 }
 
+/** Whether each round leaves another state than it found, for the rounds and operations after it. */
+export function isCumulative({ repeatable, before }: Operation): boolean {
+  return !repeatable && before === undefined
+}
+
 /** Gives every set-up key its first contents. */
 export async function setUp(group: Group, contender: Contender, inputs: Inputs): Promise<void> {
   const { random, mapKeys } = inputs

@@ -27,10 +27,10 @@ const execute = promisify(execFile)
 export async function installPeer(name: OptionalPeer): Promise<string | undefined> {
   const directory = join(PEERS_DIRECTORY, name)
   if (isInstalled(name)) return undefined
-  mkdirSync(directory, { recursive: true })
-  writeFileSync(join(directory, 'package.json'), '{ "private": true }\n')
   const target = `${name}@${OPTIONAL_PEERS[name]}`
   try {
+    mkdirSync(directory, { recursive: true })
+    writeFileSync(join(directory, 'package.json'), '{ "private": true }\n')
     await execute('npm', ['install', '--no-audit', '--no-fund', target], {
       cwd: directory,
       timeout: INSTALL_TIMEOUT_MS,

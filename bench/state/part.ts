@@ -6,6 +6,7 @@ import { OURS, type ContenderName, type Rates, type Row } from './report.js'
 
 export interface StateParameters {
   readonly keys: number
+  /** Processes of each contender and group. */
   readonly rounds: number
   readonly millis: number
   readonly memoryMib: number
@@ -18,6 +19,8 @@ export interface StateResult {
   readonly rates: Rates
   readonly rows: readonly Row[]
   readonly absent: Readonly<Partial<Record<ContenderName, string>>>
+  /** In a contender's directory at the end of a process, the most there was; not known of Flink's. */
+  readonly storedBytes: ReadonlyMap<ContenderName, number>
 }
 
 export function statePart(parameters: StateParameters, result: StateResult): BenchPart {
@@ -29,7 +32,7 @@ export function statePart(parameters: StateParameters, result: StateResult): Ben
     charts: chartsOf(result, parameters.cpu),
     goals: goalsOf(result.rows),
     absent: result.absent,
-    notes: notesOf(parameters.memoryMib),
+    notes: notesOf(parameters, result.storedBytes),
   }
 }
 

@@ -88,20 +88,21 @@ function rowOf(
   }
 }
 
-/** Throws where contenders read different things from the same contents. */
-export function compareChecks(checks: ReadonlyMap<string, Readonly<Record<string, number>>>): void {
+/** Where contenders read different things from the same contents; `undefined` where all read the same. */
+export function differenceIn(
+  checks: ReadonlyMap<string, Readonly<Record<string, number>>>,
+): string | undefined {
   const first = new Map<string, { contender: string; sum: number }>()
   for (const [contender, sums] of checks) {
     for (const [operation, sum] of Object.entries(sums)) {
       const expected = first.get(operation)
       if (expected === undefined) first.set(operation, { contender, sum })
       else if (expected.sum !== sum) {
-        throw new Error(
-          `${operation}: ${contender} read ${sum} where ${expected.contender} read ${expected.sum}`,
-        )
+        return `${operation}: ${contender} read ${sum} where ${expected.contender} read ${expected.sum}`
       }
     }
   }
+  return undefined
 }
 
 /** Thousand operations per second, and half the range in per cent of it. */

@@ -1,10 +1,9 @@
-/** Where and with what a run measures. It names no host: two runs on machines of one kind may be compared. */
+/** Where and with what a run measures. It names no host and no path: two runs on machines of one kind may be compared. */
 import { spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync, statfsSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { cpus, loadavg, release, totalmem, type, version } from 'node:os'
+import { cpus, loadavg, release, tmpdir, totalmem, type, version } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import { OPTIONAL_PEERS } from '../state/optional-peers.js'
 
 export interface Machine {
   /** The model, as the system tells it. */
@@ -14,6 +13,8 @@ export interface Machine {
   readonly os: string
   readonly kernel: string
   readonly node: string
+  /** Of the temporary directory, in which everything is measured. */
+  readonly filesystem: string
 }
 
 export interface Versions {
@@ -22,6 +23,7 @@ export interface Versions {
   readonly commit?: string
   /** Whether files differ from the commit. */
   readonly changed?: boolean
+  /** Of those that were measured, or were to be. */
   readonly contenders: Readonly<Record<string, string>>
 }
 
@@ -33,6 +35,53 @@ export interface Load {
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const FLINK_POM = new URL('../peers/flink/pom.xml', import.meta.url)
+const FLINK_BUILT = new URL('../../temp/flink-peer/classpath.txt', import.meta.url)
+const NOT_INSTALLED = 'not installed'
+
+interface Product {
+  readonly name: string
+  /** With what the names of the contenders begin that it makes up. */
+  readonly contenders: readonly string[]
+  readonly version: () => string | undefined
+}
+
+const PRODUCTS: readonly Product[] = [
+  {
+    name: 'classic-level',
+    // Ours stands on it.
+    contenders: [''],
+    version: () => versionIn('../../node_modules/classic-level'),
+  },
+  {
+    name: 'lmdb',
+    contenders: ['lmdb'],
+    version: () => versionIn('../../node_modules/lmdb'),
+  },
+  ...['better-sqlite3', 'rocksdb-native'].map((name) => ({
+    name,
+    contenders: [name],
+    version: () => versionIn(`../../temp/peers/${name}/node_modules/${name}`),
+  })),
+  { name: 'Flink', contenders: ['Flink'], version: flinkVersion },
+  {
+    name: 'Java',
+    contenders: ['Flink'],
+    version: () => output('java', ['--version'])?.split('\n')[0],
+  },
+]
+
+/** As `statfs` tells them, of those that are met. */
+const FILESYSTEMS: Readonly<Record<number, string>> = {
+  0xef53: 'ext2, ext3 or ext4',
+  0x58465342: 'xfs',
+  0x9123683e: 'btrfs',
+  0x2fc12fc1: 'zfs',
+  0x01021994: 'tmpfs',
+  0x794c7630: 'overlayfs',
+  0x6969: 'nfs',
+  0x65735546: 'fuse',
+}
+
 const requireHere = createRequire(import.meta.url)
 
 export function thisMachine(): Machine {
@@ -44,21 +93,28 @@ export function thisMachine(): Machine {
     os: operatingSystem(),
     kernel: `${type()} ${release()}`,
     node: process.version,
+    filesystem: filesystemOf(tmpdir()),
   }
+}
+
+function filesystemOf(directory: string): string {
+  const { type: id } = statfsSync(directory)
+  return FILESYSTEMS[id] ?? `type 0x${id.toString(16)}`
 }
 
 export function loadNow(): number {
   return Number((loadavg()[0] ?? 0).toFixed(2))
 }
 
-export function theseVersions(): Versions {
+/** `contenders` are the names of those that were measured, or were to be. */
+export function theseVersions(contenders: readonly string[]): Versions {
   const commit = output('git', ['rev-parse', 'HEAD'])
   const status = output('git', ['status', '--porcelain'])
   const { version: own } = requireHere('../../package.json') as { version: string }
   return {
     package: own,
     ...(commit === undefined ? {} : { commit, changed: status !== '' }),
-    contenders: contenderVersions(),
+    contenders: contenderVersions(contenders),
   }
 }
 
@@ -69,17 +125,26 @@ export function machineSlug({ cpu, cores }: Machine): string {
   return `${slug === '' ? 'unknown' : slug}-${cores}-cores`
 }
 
-function contenderVersions(): Record<string, string> {
-  const versions: Record<string, string> = { ...OPTIONAL_PEERS }
-  for (const name of ['classic-level', 'lmdb']) {
-    const manifest = requireHere(`../../node_modules/${name}/package.json`) as { version: string }
-    versions[name] = manifest.version
+function contenderVersions(contenders: readonly string[]): Record<string, string> {
+  const met = PRODUCTS.filter((product) =>
+    contenders.some((name) => product.contenders.some((start) => name.startsWith(start))),
+  )
+  return Object.fromEntries(met.map(({ name, version: of }) => [name, of() ?? NOT_INSTALLED]))
+}
+
+/** Of a package in a directory, by its manifest. */
+function versionIn(directory: string): string | undefined {
+  try {
+    const { version: found } = requireHere(`${directory}/package.json`) as { version: string }
+    return found
+  } catch {
+    return undefined
   }
-  const flink = /<flink\.version>([^<]+)</.exec(readFileSync(FLINK_POM, 'utf8'))?.[1]
-  if (flink !== undefined) versions['Flink'] = flink
-  const java = output('java', ['--version'])?.split('\n')[0]
-  if (java !== undefined) versions['Java'] = java
-  return versions
+}
+
+function flinkVersion(): string | undefined {
+  if (!existsSync(FLINK_BUILT)) return undefined
+  return /<flink\.version>([^<]+)</.exec(readFileSync(FLINK_POM, 'utf8'))?.[1]
 }
 
 function operatingSystem(): string {

@@ -54,6 +54,13 @@ export class Reader {
     return this.value
   }
 
+  /** What is counted or timed is never below zero. */
+  sample(): number {
+    const value = this.number()
+    if (value < 0) throw this.#unlike('zero or more')
+    return value
+  }
+
   oneOf<T extends string>(options: readonly T[]): T {
     const found = options.find((option) => option === this.value)
     if (found === undefined) throw this.#unlike(options.join(' or '))
@@ -109,7 +116,7 @@ function checkFigure(figure: Reader): string {
   const samples = figure.field('samples')
   if (samples.items().length === 0)
     throw new DamagedResult(`${name} of ${contender} has no samples`)
-  for (const sample of samples.items()) sample.number()
+  for (const sample of samples.items()) sample.sample()
   return [name, contender, ...(x === undefined ? [] : [`at ${x}`])].join(', ')
 }
 

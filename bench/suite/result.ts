@@ -11,8 +11,8 @@ import type { Load, Machine, Versions } from './environment.js'
 import { checkPart, DamagedResult, Reader } from './reader.js'
 
 /** Of results.json; another one is another form. */
-const FORMAT = 1
-const RESULTS_FILE = 'results.json'
+const FORMAT = 2
+export const RESULTS_FILE = 'results.json'
 
 export type RunSize = 'quick' | 'default' | 'full'
 
@@ -89,17 +89,22 @@ export function parseResult(text: string): SuiteResult {
   result.field('startedAt').string()
   result.field('size').oneOf(['quick', 'default', 'full'])
   const machine = result.field('machine')
-  for (const name of ['cpu', 'os', 'kernel', 'node']) machine.field(name).string()
+  for (const name of ['cpu', 'os', 'kernel', 'node', 'filesystem']) machine.field(name).string()
   for (const name of ['cores', 'memoryBytes']) machine.field(name).number()
   const versions = result.field('versions')
   versions.field('package').string()
   versions.field('contenders').strings()
-  for (const part of result.field('parts').items()) checkPartResult(part)
+  const seen = new Set<string>()
+  for (const part of result.field('parts').items()) {
+    const name = checkPartResult(part)
+    if (seen.has(name)) throw new DamagedResult(`part ${name} is in it twice`)
+    seen.add(name)
+  }
   return json as SuiteResult
 }
 
-function checkPartResult(part: Reader): void {
-  part.field('name').string()
+function checkPartResult(part: Reader): string {
+  const name = part.field('name').string()
   part.field('seconds').number()
   const load = part.field('load')
   load.field('start').number()
@@ -107,6 +112,7 @@ function checkPartResult(part: Reader): void {
   const status = part.field('status').oneOf(['measured', 'failed'])
   if (status === 'measured') checkPart(part.field('part'))
   else part.field('reason').string()
+  return name
 }
 
 /** Whole or not at all: a run that ends meanwhile leaves the file of before. */

@@ -1,7 +1,8 @@
 /**
  * Runs parts one after the other into one result, and writes it with its report.
  *
- * B1 The result is written after every part: a run that is interrupted leaves what it has.
+ * B1 The result is written before the first part and after every part: a run that is interrupted leaves what it has, and one whose
+ *    result cannot be written measures nothing.
  * B2 A part that fails is in the result with its reason, and the others are run.
  */
 import { join } from 'node:path'
@@ -27,18 +28,33 @@ export async function measure(
   directory: string,
 ): Promise<SuiteResult> {
   const machine = thisMachine()
-  const versions = theseVersions()
+  const versions = theseVersions([])
   let result = newResult({ startedAt: new Date().toISOString(), size, machine, versions })
+  write(directory, result)
   for (const [index, part] of parts.entries()) {
     say(`\n${part.name} (${index + 1} of ${parts.length}), load ${loadNow()}`)
     const measured = await runPart(part, size)
     say(endText(measured))
-    result = { ...result, parts: [...result.parts, measured] }
+    const all = [...result.parts, measured]
+    // Some are installed when they are first measured.
+    const { contenders } = theseVersions(all.flatMap(contendersOf))
+    result = { ...result, versions: { ...versions, contenders }, parts: all }
     if (index === parts.length - 1) result = { ...result, finishedAt: new Date().toISOString() }
-    writeResult(directory, result)
-    render(directory, result)
+    write(directory, result)
   }
   return result
+}
+
+function write(directory: string, result: SuiteResult): void {
+  writeResult(directory, result)
+  render(directory, result)
+}
+
+/** Those that were measured, and those that were to be. */
+function contendersOf(result: PartResult): string[] {
+  if (result.status === 'failed') return []
+  const { figures, absent } = result.part
+  return [...figures.map(({ contender }) => contender), ...Object.keys(absent)]
 }
 
 function endText(result: PartResult): string {

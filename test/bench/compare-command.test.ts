@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { writeResult } from '../../bench/suite/result.js'
-import { resultOf, resultWith } from './results.js'
+import { measuredOf, resultOf, resultWith } from './results.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 let directory = ''
@@ -19,6 +19,13 @@ beforeAll(() => {
   const faster = resultWith({ samples: [200] })
   const machine = { ...faster.machine, cores: 8 }
   writeResult(join(directory, 'faster'), { ...faster, machine })
+  const goal = { text: '3 times as fast', reached: true }
+  const lost = { text: '1 times as fast', reached: false }
+  writeResult(join(directory, 'reached'), resultOf({ parts: [measuredOf({ goals: [goal] })] }))
+  const { part: _, ...measured } = measuredOf({ part: 'scale' })
+  const failed = { ...measured, status: 'failed', reason: 'it broke' } as const
+  const parts = [measuredOf({ goals: [lost] }), failed]
+  writeResult(join(directory, 'missed'), resultOf({ parts }))
 })
 
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
@@ -51,9 +58,9 @@ describe('npm run bench:compare', () => {
     expect(status).toBe(1)
   })
 
-  it('fails a faster one that lost a figure, and is loud about another machine', () => {
+  it('fails a faster one of another machine that lost a figure', () => {
     const { status, stdout } = compare('--all', join(directory, 'a'), join(directory, 'faster'))
-    expect(stdout).toContain('WARNING: different machine: cores 2 and 8')
+    expect(stdout).toContain('UNLIKE: different machine: cores 2 and 8')
     expect(stdout).toContain('ONLY IN A: state: valueGet, lmdb')
     expect(stdout).toMatch(/state: valueGet, ours .* 2\.00 .* passes/)
     expect(status).toBe(1)
@@ -62,6 +69,7 @@ describe('npm run bench:compare', () => {
   it('takes parts and contenders, and prints JSON', () => {
     const { status, stdout } = compare(
       '--json',
+      '--anyway',
       '--only=state',
       '--contender=ours',
       join(directory, 'a'),
@@ -73,6 +81,36 @@ describe('npm run bench:compare', () => {
       compared: [{ ratio: 2 }],
     })
     expect(status).toBe(0)
+  })
+
+  it('compares what is unlike when it is told to, and says so', () => {
+    const faster = join(directory, 'faster')
+    const parameters = [join(directory, 'a'), faster, '--contender', 'ours']
+    expect(compare(...parameters).status).toBe(1)
+    const { status, stdout } = compare('--anyway', ...parameters)
+    expect(stdout).toContain('WARNING: different machine: cores 2 and 8')
+    expect(status).toBe(0)
+  })
+
+  it('says which goals are lost, and what failed', () => {
+    const { status, stdout } = compare(join(directory, 'reached'), join(directory, 'missed'))
+    expect(stdout).toContain('GOAL LOST: state: 3 times as fast; in B 1 times as fast\n')
+    expect(stdout).toContain('FAILED: part scale failed in B: it broke\n')
+    expect(status).toBe(1)
+  })
+
+  it('refuses names that are in neither result, and options that there are not, with 2', () => {
+    const a = join(directory, 'a')
+    for (const [parameters, message] of [
+      [['--only', 'state,nosuch'], '--only: neither result has nosuch.\n'],
+      [['--contender', 'nosuch'], '--contender: neither result has nosuch.\n'],
+      [['--nosuch'], /Unknown option '--nosuch'.*\nSee --help\.\n$/],
+    ] as const) {
+      const { status, stdout, stderr } = compare(a, a, ...parameters)
+      if (typeof message === 'string') expect(stderr).toBe(message)
+      else expect(stderr).toMatch(message)
+      expect([status, stdout]).toEqual([2, ''])
+    }
   })
 
   it('says in one line what is wrong with a file, and ends with 2', () => {

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { compareResults, isWithinBounds } from '../../bench/compare/compare.js'
-import type { FigureKind } from '../../bench/harness/part.js'
+import type { BenchGoal, FigureKind } from '../../bench/harness/part.js'
 import { figureOf, measuredOf, resultOf, resultWith } from './results.js'
 
 const failedPart = {
@@ -48,6 +48,12 @@ describe('V1: the bounds', () => {
     expect(compareResults(zero, resultWith({ kind: 'latency', samples: [1] })).passes).toBe(false)
     const throughput = resultWith({ samples: [0] })
     expect(compareResults(resultWith({}), throughput).passes).toBe(false)
+  })
+
+  it.each<FigureKind>(['latency', 'size', 'cost'])('let no %s become nothing', (kind) => {
+    const figure = { kind, samples: [5] }
+    const none = compareResults(resultWith(figure), resultWith({ ...figure, samples: [0] }))
+    expect(none).toMatchObject({ passes: false, compared: [{ ratio: 0, passes: false }] })
   })
 
   it('never let what is slower pass where what is faster fails', () => {
@@ -108,10 +114,25 @@ describe('V2: figures of one result only', () => {
     expect(failed).toMatchObject({
       passes: false,
       onlyInA: [{ why: 'the part failed: it broke' }],
-      warnings: ['part state failed in B'],
+      failed: ['part state failed in B: it broke'],
     })
     const missing = compareResults(resultWith({}), resultOf({ parts: [] }))
     expect(missing).toMatchObject({ passes: false, onlyInA: [{ why: 'the part was not run' }] })
+  })
+
+  it('fail when a part failed in A, in B, or in both, unless it is left out', () => {
+    const good = measuredOf({ part: 'scale' })
+    const whole = resultOf({ parts: [good, measuredOf()] })
+    const broken = resultOf({ parts: [good, failedPart] })
+    for (const [a, b, failed] of [
+      [broken, broken, ['A', 'B']],
+      [broken, whole, ['A']],
+      [whole, broken, ['B']],
+    ] as const) {
+      const texts = failed.map((which) => `part state failed in ${which}: it broke`)
+      expect(compareResults(a, b)).toMatchObject({ passes: false, failed: texts })
+      expect(compareResults(a, b, { parts: ['scale'] })).toMatchObject({ passes: true, failed: [] })
+    }
   })
 
   it('fail when there is nothing to compare at all', () => {
@@ -136,9 +157,70 @@ describe('V2: figures of one result only', () => {
   })
 })
 
+describe('V2: goals', () => {
+  const reached = (text: string) => ({ text, reached: true })
+  const missed = (text: string) => ({ text, reached: false })
+  const withGoals = (...goals: BenchGoal[]) =>
+    resultOf({
+      parts: [measuredOf({ figures: [figureOf(), figureOf({ contender: 'lmdb' })], goals })],
+    })
+  const get = 'valueGet: ours 4.00 times lmdb (at least 2)'
+  const add = 'valueAdd: ours 3.00 times lmdb (at least 2)'
+
+  it('that were reached and are missed fail, whatever was measured', () => {
+    const now = 'valueGet: ours 1.50 times classic-level (at least 2)'
+    const lost = compareResults(
+      withGoals(reached(get), reached(add)),
+      resultOf({
+        parts: [
+          measuredOf({
+            figures: [figureOf(), figureOf({ contender: 'lmdb' })],
+            goals: [reached(add), missed(now)],
+            absent: { 'classic-level': 'why' },
+          }),
+        ],
+      }),
+    )
+    const goal = { part: 'state', before: get, after: now }
+    expect(lost).toMatchObject({ passes: false, lostGoals: [goal] })
+  })
+
+  it('that were reached and are not judged any more fail, as do those of a part that failed', () => {
+    const a = withGoals(reached(get), reached(add))
+    expect(compareResults(a, withGoals(reached(add)))).toMatchObject({
+      passes: false,
+      lostGoals: [{ part: 'state', before: get }],
+    })
+    expect(compareResults(a, resultOf({ parts: [failedPart] })).lostGoals).toHaveLength(2)
+    expect(compareResults(a, resultOf({ parts: [] })).lostGoals).toHaveLength(2)
+  })
+
+  it('that are missed in both, or reached with other numbers, do not', () => {
+    const a = withGoals(missed(get), reached('1 to 2: 200 MB in 31 (29 to 40) ms, 1.02 times'))
+    const b = withGoals(missed(get), reached('1 to 2: 200 MB in 9 (8 to 9) ms, 0.9 times'))
+    expect(compareResults(a, b)).toMatchObject({ passes: true, lostGoals: [] })
+    expect(compareResults(withGoals(), withGoals(missed(get))).passes).toBe(true)
+  })
+
+  it('that differ in numbers only are told apart by their order', () => {
+    const goals = (second: boolean) =>
+      withGoals(reached('at 20 MB: 1.00'), { text: 'at 200 MB: 1.00', reached: second })
+    expect(compareResults(goals(true), goals(false)).lostGoals).toEqual([
+      { part: 'state', before: 'at 200 MB: 1.00', after: 'at 200 MB: 1.00' },
+    ])
+  })
+
+  it('are not judged where other contenders are compared', () => {
+    const [a, b] = [withGoals(reached(get)), withGoals(missed(get))]
+    expect(compareResults(a, b, { contenders: ['lmdb'] }).passes).toBe(true)
+    expect(compareResults(a, b, { contenders: ['ours'] }).passes).toBe(false)
+  })
+})
+
 describe('V3: what makes two results unlike', () => {
   it('is nothing for one and the same', () => {
-    expect(compareResults(resultOf(), resultOf())).toMatchObject({ warnings: [], passes: true })
+    const comparison = compareResults(resultOf(), resultOf())
+    expect(comparison).toMatchObject({ warnings: [], unlike: [], passes: true })
   })
 
   it('is another machine, another version, other parameters, another size', () => {
@@ -150,10 +232,12 @@ describe('V3: what makes two results unlike', () => {
       parts: [measuredOf({ parameters: { keys: 10, cpu: true } })],
     })
     expect(compareResults(a, b).warnings).toEqual([
-      'different machine: cpu Processor 1000 and Processor 2000',
-      'different machine: cores 2 and 4',
       'different version: lmdb 3.5.6 and 3.6.0',
       'different version: Java none and 17',
+    ])
+    expect(compareResults(a, b).unlike).toEqual([
+      'different machine: cpu Processor 1000 and Processor 2000',
+      'different machine: cores 2 and 4',
       'different sizes of the run: default and quick',
       'different parameter of state: keys 1000 and 10',
       'different parameter of state: cpu none and true',
@@ -169,7 +253,21 @@ describe('V3: what makes two results unlike', () => {
     ])
   })
 
-  it('does not judge', () => {
-    expect(compareResults(resultOf(), resultOf({ size: 'full' })).passes).toBe(true)
+  it.each([
+    ['machine', resultOf({ machine: { ...resultOf().machine, filesystem: 'tmpfs' } })],
+    ['size', resultOf({ size: 'full' })],
+    ['parameters', resultOf({ parts: [measuredOf({ parameters: { keys: 10 } })] })],
+  ])('fails for another %s, unless they are compared anyway', (_, other) => {
+    expect(compareResults(resultOf(), other)).toMatchObject({
+      passes: false,
+      unlike: [expect.any(String)],
+    })
+    expect(compareResults(resultOf(), other, { anyway: true }).passes).toBe(true)
+  })
+
+  it('does not fail for other versions, nor for a busy machine', () => {
+    const versions = { ...resultOf().versions, contenders: { lmdb: '4' } }
+    const busy = { ...measuredOf(), load: { start: 9, end: 9 } }
+    expect(compareResults(resultOf(), resultOf({ versions, parts: [busy] })).passes).toBe(true)
   })
 })

@@ -2,14 +2,25 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
-import { CONTENDERS } from '../../bench/incremental/contenders.js'
+import { loadContender } from '../../bench/incremental/contenders.js'
 import type { Contender } from '../../bench/incremental/contender.js'
+import { CONTENDER_NAMES } from '../../bench/incremental/names.js'
 import { valueOf } from '../../bench/incremental/records.js'
+import { requirePeer } from '../../bench/state/optional-peers.js'
 
 const KEYS = 3000
 const MEMORY_BYTES = 16 * 2 ** 20
-/** The one that is not here may not be installed. */
-const INSTALLED = ['incremental', 'full', 'leveldb-files', 'leveldb-copy', 'lmdb'] as const
+/** Those that may not be installed only where they are. */
+const INSTALLED = CONTENDER_NAMES.filter((name) => name !== 'better-sqlite3' || isSqliteInstalled())
+
+function isSqliteInstalled(): boolean {
+  try {
+    requirePeer('better-sqlite3')
+    return true
+  } catch {
+    return false
+  }
+}
 
 const directories: string[] = []
 
@@ -34,10 +45,11 @@ async function take(contender: Contender): Promise<number> {
 
 describe.each(INSTALLED)('%s', (name) => {
   it('restores its newest checkpoint, and no write after it', async () => {
+    const module = await loadContender(name)
     const directory = await mkdtemp(join(tmpdir(), 'bench-contender-'))
     directories.push(directory)
     const options = { directory, memoryBytes: MEMORY_BYTES }
-    const contender = await CONTENDERS[name].open(options)
+    const contender = await module.open(options)
     await writeAll(contender, 1, 1)
     expect(contender.read(1)).toEqual(valueOf(1, 1))
     const bytes = [await take(contender)]
@@ -50,7 +62,7 @@ describe.each(INSTALLED)('%s', (name) => {
     expect(contender.read(10)).toEqual(valueOf(10, 4))
     await contender.close()
 
-    const restored = await CONTENDERS[name].restore(options)
+    const restored = await module.restore(options)
     const wrong: number[] = []
     for (let key = 0; key < KEYS; key++) {
       const expected = valueOf(key, key % 10 === 0 ? 3 : 1)

@@ -9,12 +9,19 @@ import { amortisedRatio, type Outcomes } from '../../bench/incremental/outcome.j
 import {
   defaultPlan,
   fullPlan,
+  checkpointsOf,
   pickedPlan,
   quickPlan,
   restricted,
   type Plan,
 } from '../../bench/incremental/plan.js'
-import { keyCountOf, RECORD_BYTES, scattered, valueOf } from '../../bench/incremental/records.js'
+import {
+  incompressibleBytes,
+  keyCountOf,
+  RECORD_BYTES,
+  scattered,
+  valueOf,
+} from '../../bench/incremental/records.js'
 
 const SAMPLE: CheckpointSample = {
   kind: 'delta',
@@ -27,17 +34,17 @@ const SAMPLE: CheckpointSample = {
 
 function outcomesOf(
   plan: Plan,
-  sampleOf: (contender: ContenderName) => Partial<StreamSample> = () => ({}),
+  sampleOf: (contender: ContenderName, at: number) => Partial<StreamSample> = () => ({}),
 ): Outcomes {
   const changes = plan.changes.flatMap((cell) =>
     cell.contenders.map((contender) => ({
       cell,
       contender,
       result: {
-        checkpoints: Array.from({ length: cell.checkpoints }, (): CheckpointSample => ({
-          ...SAMPLE,
-          ...sampleOf(contender),
-        })),
+        checkpoints: Array.from(
+          { length: checkpointsOf(cell, contender) },
+          (_, at): CheckpointSample => ({ ...SAMPLE, ...sampleOf(contender, at) }),
+        ),
         operationsPerSecond: [1],
         restoreMs: 1,
         verifiedKeys: 1,
@@ -48,7 +55,9 @@ function outcomesOf(
     cell.contenders.map((contender) => ({
       cell,
       contender,
-      samples: [{ ...SAMPLE, duringPerSecond: 70, betweenPerSecond: 100, ...sampleOf(contender) }],
+      samples: [
+        { ...SAMPLE, duringPerSecond: 70, betweenPerSecond: 100, ...sampleOf(contender, 0) },
+      ],
     })),
   )
   return { changes, streams }
@@ -67,6 +76,10 @@ describe('the records', () => {
     expect(keyCount).toBe(93)
     expect(new Set(keys).size).toBe(keyCount)
     expect(Math.max(...keys)).toBe(keyCount - 1)
+  })
+
+  it('are of the same bytes in every run', () => {
+    expect(incompressibleBytes(8).toString('hex')).toBe('3ab624e1ab749a8b')
   })
 
   it('say whose they are and which version', () => {
@@ -113,10 +126,38 @@ describe('the plan', () => {
     expect(goal(goals, 'full snapshot', 'bytes')).toHaveLength(1)
     expect(goal(goals, 'full snapshot', 'time')).toHaveLength(1)
     expect(goal(goals, 'uniform', 'over 100 checkpoints')).toHaveLength(1)
+    expect(goal(goals, 'skewed', 'over 100 checkpoints')).toHaveLength(1)
     expect(goal(goals, 'skewed', 'over 200 checkpoints')).toHaveLength(1)
     expect(goal(goals, 'between rebases')).toHaveLength(1)
     expect(goal(goals, 'throughput')).toHaveLength(1)
     expect(goal(goals, '200 MB of state against 20 MB')).toHaveLength(2)
+  })
+
+  it("sets LevelDB's own files beside ours on the same loads, over 20 checkpoints at least", () => {
+    const plan = defaultPlan()
+    const ratios = figuresOf(outcomesOf(plan)).filter(({ name }) => name.includes('by change'))
+    const namesOf = (of: ContenderName): string[] =>
+      ratios.filter(({ contender }) => contender === of).map(({ name }) => name)
+    expect(namesOf('leveldb-files')).toEqual([
+      'uploaded / changed by change: 50 MB, uniform, 5 reads per write, up to 100 checkpoints',
+      'uploaded / changed by change: 200 MB, uniform, 0 reads per write, up to 20 checkpoints',
+    ])
+    expect(namesOf('incremental')).toEqual(expect.arrayContaining(namesOf('leveldb-files')))
+    const counts = plan.changes
+      .filter(({ contenders }) => contenders.includes('leveldb-files'))
+      .map((cell) => checkpointsOf(cell, 'leveldb-files'))
+    expect(counts).toEqual([20, 20])
+  })
+
+  it('measures contenders that share a load in one cell', () => {
+    for (const plan of [defaultPlan(), fullPlan(), quickPlan()]) {
+      for (const cells of [plan.changes, plan.streams]) {
+        const loads = cells.map(({ stateMb, keys, reads, ...cell }) =>
+          JSON.stringify([stateMb, keys, reads, 'changePercent' in cell && cell.changePercent]),
+        )
+        expect(new Set(loads).size).toBe(loads.length)
+      }
+    }
   })
 
   it('goes up to 2 GB in full', () => {
@@ -133,6 +174,7 @@ describe('the plan', () => {
         keys: 'uniform',
         reads: 5,
         checkpoints: 7,
+        fewer: {},
         contenders: ['lmdb'],
       })),
     )
@@ -170,8 +212,9 @@ describe('the figures', () => {
 })
 
 describe('the goals', () => {
-  const judged = (sampleOf: (contender: ContenderName) => Partial<StreamSample>): BenchGoal[] =>
-    goalsOf(outcomesOf(defaultPlan(), sampleOf))
+  const judged = (
+    sampleOf: (contender: ContenderName, at: number) => Partial<StreamSample>,
+  ): BenchGoal[] => goalsOf(outcomesOf(defaultPlan(), sampleOf))
 
   it('weigh all bytes against all changed bytes', () => {
     const rebase = { ...SAMPLE, kind: 'rebase', uploadedBytes: 10_000, changedBytes: 2000 }
@@ -209,6 +252,18 @@ describe('the goals', () => {
     expect(reached('delta', 2001, 'skewed', 'over 200')).toEqual([false])
     expect(reached('merge', 1300, 'between rebases')).toEqual([true])
     expect(reached('merge', 1301, 'between rebases')).toEqual([false])
+  })
+
+  it('judge skewed keys over the first 100 checkpoints and over all 200', () => {
+    const goals = judged((_, at) => ({ uploadedBytes: at < 100 ? 3000 : 900 }))
+    expect(goal(goals, 'skewed', 'over 100')).toEqual([false])
+    expect(goal(goals, 'skewed', 'over 200')).toEqual([true])
+  })
+
+  it('are missed when ours could not be measured to the end', () => {
+    const outcomes = outcomesOf(defaultPlan())
+    expect(goal(goalsOf(outcomes, { lmdb: 'not installed' }), 'not installed')).toEqual([])
+    expect(goal(goalsOf(outcomes, { incremental: 'disk full' }), 'disk full')).toEqual([false])
   })
 
   it('ask for 0.7 of the throughput, of our increments alone', () => {

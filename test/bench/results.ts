@@ -44,6 +44,7 @@ export function resultOf(fields: Partial<SuiteResult> = {}): SuiteResult {
       os: 'Debian',
       kernel: 'Linux 6',
       node: 'v20.20.2',
+      filesystem: 'ext4',
     },
     versions: { package: '1.2.3', commit: 'abc', changed: false, contenders: { lmdb: '3.5.6' } },
   })

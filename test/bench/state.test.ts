@@ -1,16 +1,17 @@
 import { describe, expect, it } from 'vitest'
 import { FixedRandom } from '../../bench/harness/fixed-random.js'
 import { rotated, spreadOf } from '../../bench/harness/statistics.js'
-import { Inputs, shuffled } from '../../bench/state/inputs.js'
+import { Inputs, nextLong, shuffled } from '../../bench/state/inputs.js'
 import { GROUPS, OPERATIONS, setUp } from '../../bench/state/operations.js'
 import { openPlainMap } from '../../bench/state/contenders/plain-map.js'
 import {
-  compareChecks,
+  differenceIn,
   ratioText,
   rowsOf,
   spreadText,
   type ContenderName,
 } from '../../bench/state/report.js'
+import { turnsOf } from '../../bench/state/turns.js'
 
 function ratesOf(
   operation: string,
@@ -109,14 +110,28 @@ describe('the frame', () => {
     expect(rotated([], 1)).toEqual([])
   })
 
-  it('refuses contenders that read different contents', () => {
+  it('starts each kind of state with another contender, in every round', () => {
+    const turns = turnsOf(2, GROUPS, ['LevelDBStateBackend', 'lmdb', 'Map', 'Flink heap'])
+    const first = turns.filter((_, i) => i % 4 === 0)
+    expect(first.map(({ round, group, contender }) => [round, group, contender])).toEqual([
+      [0, 'value', 'LevelDBStateBackend'],
+      [0, 'list', 'lmdb'],
+      [0, 'map', 'Map'],
+      [1, 'value', 'Flink heap'],
+      [1, 'list', 'LevelDBStateBackend'],
+      [1, 'map', 'lmdb'],
+    ])
+    expect(new Set(turns.map((turn) => Object.values(turn).join('/'))).size).toBe(2 * 3 * 4)
+  })
+
+  it('finds contenders that read different contents', () => {
     const equal = new Map<string, Record<string, number>>([
       ['a', { valueGet: 1 }],
       ['b', { valueGet: 1, mapGet: 2 }],
     ])
-    expect(() => compareChecks(equal)).not.toThrow()
+    expect(differenceIn(equal)).toBeUndefined()
     const different = new Map(equal).set('c', { mapGet: 3 })
-    expect(() => compareChecks(different)).toThrow('mapGet: c read 3 where b read 2')
+    expect(differenceIn(different)).toBe('mapGet: c read 3 where b read 2')
   })
 })
 
@@ -126,6 +141,17 @@ describe('the inputs', () => {
     expect(keys).toEqual(shuffled(10, 100, new FixedRandom()))
     expect(keys.toSorted()).toEqual(Float64Array.from({ length: 100 }, (_, i) => 10 + i))
     expect(keys).not.toEqual(keys.toSorted())
+  })
+
+  it('have values of 52 bits, each of them random', () => {
+    const random = new FixedRandom()
+    const values = Array.from({ length: 1000 }, () => nextLong(random))
+    for (let bit = 0; bit < 52; bit++) {
+      const ones = values.filter((value) => Math.floor(value / 2 ** bit) % 2 === 1).length
+      expect(ones, `bit ${bit}`).toBeGreaterThan(400)
+      expect(ones, `bit ${bit}`).toBeLessThan(600)
+    }
+    expect(Math.max(...values)).toBeLessThan(2 ** 52)
   })
 
   it('add new keys in each round, and remove another entry of each key', () => {

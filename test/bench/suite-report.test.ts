@@ -1,12 +1,11 @@
-import { parseHTML } from 'linkedom'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { BenchChart } from '../../bench/harness/part.js'
-import { readmeFigures } from '../../bench/suite/figures.js'
 import { drawChart } from '../../bench/suite/report/chart.js'
 import { shortNames } from '../../bench/suite/report/layout.js'
 import { reportHtml } from '../../bench/suite/report/report.js'
 import { rangeText, spreadText, valueText } from '../../bench/suite/report/text.js'
+import { expectWellFormed, pageOf, textsOf } from './pages.js'
 import { figureOf, measuredOf, partOf, resultOf } from './results.js'
 
 const bars: BenchChart = {
@@ -25,32 +24,6 @@ const grid = ['valueGet', 'valueAdd'].flatMap((name) =>
   ),
 )
 const series = [10, 100, 1000].flatMap((x) => grid.map((figure) => ({ ...figure, x })))
-
-interface Page {
-  readonly documentElement: { readonly textContent: string }
-  querySelector(selector: string): { readonly textContent: string } | null
-  querySelectorAll(selector: string): Iterable<{ readonly textContent: string }>
-}
-
-function pageOf(html: string): Page {
-  return (parseHTML(html) as { document: Page }).document
-}
-
-function textsOf(html: string, selector: string): string[] {
-  return [...pageOf(html).querySelectorAll(selector)].map(({ textContent }) => textContent)
-}
-
-/** Every element is closed by its own name, in order, and no text holds a bare sign. */
-function expectWellFormed(xml: string): void {
-  const open: string[] = []
-  const tag = /<(\/?)([a-zA-Z][\w:-]*)((?:\s+[\w:-]+="[^"<]*")*)\s*(\/?)>/g
-  for (const [, closing, name, , empty] of xml.matchAll(tag)) {
-    if (closing === '/') expect(open.pop()).toBe(name)
-    else if (empty === '') open.push(name ?? '')
-  }
-  expect(open).toEqual([])
-  expect(xml.replaceAll(tag, '')).not.toMatch(/<|&(?!(?:amp|lt|gt|quot|#39|#160);)/)
-}
 
 describe('a chart', () => {
   it('has every figure, with its range in words, and is well-formed', () => {
@@ -114,6 +87,36 @@ describe('a chart', () => {
     expect(short('uploaded: 20 MB', 'uploaded: 20 MB, more')).toEqual(['20 MB', '20 MB, more'])
     expect(short('mapGet', 'mapUpdate')).toEqual(['mapGet', 'mapUpdate'])
     expect(short(upload, upload)).toEqual([upload])
+  })
+
+  it('has hollow bars and symbols of one sample, and says so', () => {
+    const [first, ...rest] = grid
+    const once = { ...figureOf(first), samples: [5] }
+    const hollow = (svg: string) => svg.match(/fill="var\(--ground\)"/g)?.length ?? 0
+    for (const [chart, figures] of [
+      [bars, [once, ...rest]],
+      [lines, [{ ...once, x: 10 }, ...series.slice(1)]],
+    ] as const) {
+      const picture = drawChart(partOf({ figures }), chart, 900)
+      expect(hollow(picture?.svg ?? '')).toBe(1)
+      expect(textsOf(picture?.svg ?? '', 'title').join('\n')).toContain('ours: 5/s (one sample)')
+      expect(picture?.samples).toContain('hollow: one sample')
+    }
+    expect(hollow(drawChart(partOf({ figures: grid }), bars, 900)?.svg ?? '')).toBe(0)
+  })
+
+  it('says of an empty row that it was not measured', () => {
+    const figures = grid.filter((_, index) => index !== 4)
+    const texts = textsOf(drawChart(partOf({ figures }), bars, 900)?.svg ?? '', 'text')
+    expect(texts.filter((text) => text === 'not measured')).toHaveLength(1)
+  })
+
+  it('names the panel where there is one, unless its title does', () => {
+    const figures = grid.filter(({ name }) => name === 'valueGet')
+    const textsOfTitle = (title: string) =>
+      textsOf(drawChart(partOf({ figures }), { ...bars, title }, 900)?.svg ?? '', 'text')
+    expect(textsOfTitle('Operations')).toContain('valueGet')
+    expect(textsOfTitle('Operations: valueGet')).not.toContain('valueGet')
   })
 
   it('is none without figures', () => {
@@ -196,9 +199,42 @@ describe('the report', () => {
     ]) {
       expect(text).toContain(expected)
     }
+    expect(text).toContain('File system of the temporary directoryext4')
     for (const expected of ['1.2.3', 'commit abc', '3.5.6', 'What is not measured']) {
       expect(text).toContain(expected)
     }
+  })
+
+  it('says how often each part measured, and nothing of the order within one round', () => {
+    const textOf = (fields: Parameters<typeof measuredOf>[0]) =>
+      pageOf(reportHtml(resultOf({ parts: [measuredOf(fields)] }))).documentElement.textContent
+    expect(textOf({ parameters: { rounds: 1 } })).toContain(
+      '1 sample a figure. Each contender had one turn',
+    )
+    const three = textOf({ parameters: { rounds: 3 }, figures: [figureOf({ samples: [1, 2, 3] })] })
+    expect(three).toContain(
+      '3 samples a figure. 3 rounds, each of which began with another contender.',
+    )
+    expect(textOf({})).not.toContain('a process of its own')
+    expect(textOf({})).not.toContain('every round begins')
+  })
+
+  it('can be read by the keyboard and by ear', () => {
+    const page = pageOf(html)
+    const count = (selector: string) => [...page.querySelectorAll(selector)].length
+    expect(count('.wide')).toBe(2)
+    expect(count('.wide[tabindex="0"][role="region"][aria-label]')).toBe(2)
+    expect(count('table')).toBe(2)
+    expect(textsOf(html, 'table > caption').every((text) => text !== '')).toBe(true)
+    expect(count('table > caption')).toBe(2)
+    expect(count('tbody tr')).toBe(count('tbody tr > th[scope="row"]:first-child'))
+    const label = /<svg role="img" aria-label="([^"]*)"/.exec(html)?.[1]
+    expect(label).toMatch(
+      /^Operations\. Bars, .* valueGet: ours 110\/s, lmdb 220\/s, classic-level/,
+    )
+    expect(textsOf(html, 'figcaption')).toEqual([
+      'Operations Medians of 2 samples, range as a thin line.',
+    ])
   })
 
   it('has an anchor for each part, and every link leads to one', () => {
@@ -235,27 +271,6 @@ describe('the report', () => {
 
   it('is the same file for the same result', () => {
     expect(reportHtml(resultOf({ parts: [part, failed] }))).toBe(html)
-  })
-})
-
-describe('the figures of the README', () => {
-  it('are well-formed SVG files with their colours in them, light and dark', () => {
-    const part = measuredOf({ figures: grid })
-    const files = readmeFigures(resultOf({ parts: [part] }))
-    expect([...files.keys()]).toEqual(['state-operations.svg'])
-    const svg = files.get('state-operations.svg') ?? ''
-    expectWellFormed(svg)
-    expect(svg).toContain('xmlns="http://www.w3.org/2000/svg"')
-    expect(svg).toContain('prefers-color-scheme: dark')
-    expect(svg).not.toMatch(/<image|href|url\(|@import/)
-    for (const [, variable] of svg.matchAll(/var\((--[a-z0-9-]+)\)/g)) {
-      if (variable !== '--plot-background') expect(svg).toContain(`${variable}:`)
-    }
-  })
-
-  it('are none of what was not measured', () => {
-    expect(readmeFigures(resultOf({ parts: [] })).size).toBe(0)
-    expect(readmeFigures(resultOf({ parts: [measuredOf({ part: 'scale' })] })).size).toBe(0)
   })
 })
 

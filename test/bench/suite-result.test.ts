@@ -1,6 +1,16 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { machineSlug, theseVersions, thisMachine } from '../../bench/suite/environment.js'
 import { readPart } from '../../bench/suite/parts.js'
@@ -41,9 +51,10 @@ describe('a result', () => {
 
   const sample = ['parts', 0, 'part', 'figures', 0, 'samples']
   it.each<[(string | number)[], unknown, string]>([
-    [['format'], 2, 'it has format 2, this version 1'],
+    [['format'], 1, 'it has format 1, this version 2'],
     [['startedAt'], undefined, 'it.startedAt must be a string, not nothing'],
     [['size'], 'huge', 'it.size must be quick or default or full, not "huge"'],
+    [['machine', 'filesystem'], undefined, 'it.machine.filesystem must be a string, not nothing'],
     [['machine', 'cores'], '2', 'it.machine.cores must be a number, not "2"'],
     [['versions', 'contenders'], ['3.5.6'], 'it.versions.contenders must be an object'],
     [['parts'], {}, 'it.parts must be an array, not {}'],
@@ -51,6 +62,8 @@ describe('a result', () => {
     [['parts', 0, 'status'], 'failed', 'it.parts[0].reason must be a string, not nothing'],
     [['parts', 0, 'load'], null, 'it.parts[0].load must be an object, not null'],
     [[...sample, 0], null, 'it.parts[0].part.figures[0].samples[0] must be a number, not null'],
+    [[...sample, 0], -1, 'it.parts[0].part.figures[0].samples[0] must be zero or more, not -1'],
+    [['parts', 1], measuredOf(), 'part state is in it twice'],
     [sample, [], 'valueGet of ours has no samples'],
     [['parts', 0, 'part', 'figures', 0, 'kind'], 'speed', '.kind must be throughput or latency'],
     [['parts', 0, 'part', 'figures', 0, 'x'], 'far', '.x must be a number, not "far"'],
@@ -111,19 +124,37 @@ describe('the output of a part', () => {
 })
 
 describe('the environment', () => {
-  it('is that of this process, and has the versions of the contenders', () => {
-    expect(thisMachine()).toMatchObject({ node: process.version })
-    const { contenders } = theseVersions()
-    expect(Object.keys(contenders)).toEqual(
-      expect.arrayContaining([
-        'classic-level',
-        'lmdb',
-        'better-sqlite3',
-        'rocksdb-native',
-        'Flink',
-      ]),
-    )
-    for (const version of Object.values(contenders)) expect(version).toMatch(/\d/)
+  it('is that of this process, with the file system that is measured on and no path', () => {
+    const machine = thisMachine()
+    expect(machine).toMatchObject({ node: process.version, filesystem: expect.stringMatching(/./) })
+    expect(JSON.stringify(machine)).not.toContain(tmpdir())
+  })
+
+  it('has the versions of those that were to be measured, and of no others', () => {
+    const { contenders } = theseVersions(['ours', 'lmdb', 'better-sqlite3'])
+    expect(Object.keys(contenders)).toEqual(['classic-level', 'lmdb', 'better-sqlite3'])
+    expect(contenders['lmdb']).toMatch(/^\d/)
+    expect(theseVersions([]).contenders).toEqual({})
+    const flink = theseVersions(['Flink heap']).contenders
+    expect(Object.keys(flink)).toEqual(['classic-level', 'Flink', 'Java'])
+  })
+
+  it('says of a peer without its package that it is not installed', () => {
+    const copy = join(directory, 'copy')
+    const root = fileURLToPath(new URL('../../', import.meta.url))
+    for (const name of ['bench/suite', 'package.json', 'tsconfig.json']) {
+      cpSync(join(root, name), join(copy, name), { recursive: true })
+    }
+    mkdirSync(join(copy, 'node_modules'))
+    symlinkSync(join(root, 'node_modules/tsx'), join(copy, 'node_modules/tsx'))
+    const code = `import { theseVersions } from './bench/suite/environment.ts'
+      process.stdout.write(JSON.stringify(theseVersions(['lmdb', 'better-sqlite3', 'Flink heap'])))`
+    const command = ['--import', 'tsx', '--input-type', 'module', '-e', code]
+    const options = { cwd: copy, encoding: 'utf8', env: { ...process.env, PATH: '' } } as const
+    const { stdout } = spawnSync(process.execPath, command, options)
+    const none = 'not installed'
+    const peers = { lmdb: none, 'better-sqlite3': none, Flink: none, Java: none }
+    expect(JSON.parse(stdout)).toMatchObject({ contenders: { 'classic-level': none, ...peers } })
   })
 
   it.each([

@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { readPart, type SuitePart } from '../../bench/suite/parts.js'
+import { PARTS, type SuitePart } from '../../bench/suite/parts.js'
 import { readResult, writeResult } from '../../bench/suite/result.js'
 import { measure } from '../../bench/suite/run.js'
 import { runPart } from '../../bench/suite/run-part.js'
-import { measuredOf, partOf, resultOf } from './results.js'
+import { figureOf, measuredOf, partOf, resultOf } from './results.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 let directory = ''
@@ -24,7 +24,7 @@ function program(name: string, code: string): SuitePart {
   const module = join(directory, `${name}.mjs`)
   writeFileSync(module, code)
   const parameters = { quick: ['--quick'], default: [], full: ['--full', '--more'] }
-  return { name, module, parameters, read: readPart }
+  return { name, module, parameters }
 }
 
 /** Prints a part, and ends with `status`. */
@@ -101,10 +101,55 @@ describe('a run', () => {
   })
 })
 
+describe('a run, before its first part', () => {
+  it('B1: has written a result', async () => {
+    const out = join(directory, 'empty')
+    const results = JSON.stringify(join(out, 'results.json'))
+    const seen = join(directory, 'empty.json')
+    const looking = program(
+      'early',
+      `import { copyFileSync } from 'node:fs'
+       copyFileSync(${results}, ${JSON.stringify(seen)})`,
+    )
+    await measure([looking], 'quick', out)
+    expect(readResult(seen)).toMatchObject({ parts: [], versions: { contenders: {} } })
+    expect(readResult(seen).finishedAt).toBeUndefined()
+  })
+
+  it('B1: measures nothing where the result cannot be written', async () => {
+    const file = join(directory, 'file')
+    const ran = join(directory, 'ran')
+    writeFileSync(file, '')
+    const part = program('touching', `import fs from 'node:fs'; fs.writeFileSync('${ran}', '')`)
+    await expect(measure([part], 'quick', join(file, 'out'))).rejects.toThrow('ENOTDIR')
+    expect(existsSync(ran)).toBe(false)
+  })
+})
+
+it('a run has the versions of those that were measured or are absent, and of no others', async () => {
+  const part = partOf({ part: 'two', absent: { 'rocksdb-native': 'why' } })
+  const code = `console.log(${JSON.stringify(JSON.stringify(part))})`
+  const { versions } = await measure([program('two', code)], 'quick', join(directory, 'versions'))
+  expect(Object.keys(versions.contenders)).toEqual(['classic-level', 'rocksdb-native'])
+})
+
+describe('the parts', () => {
+  it('by default leave out no contender', () => {
+    const state = PARTS.find(({ name }) => name === 'state')
+    expect(state?.parameters.default).toEqual(['--keys', '50000', '--millis', '60'])
+  })
+})
+
 describe('npm run bench', () => {
+  const suite = (...parameters: readonly string[]) => {
+    const command = ['--import', 'tsx', 'bench/suite/main.ts', ...parameters]
+    return spawnSync(process.execPath, command, { cwd: root, encoding: 'utf8' })
+  }
+
   it('renders an earlier result again', () => {
     const out = join(directory, 'earlier')
-    writeResult(out, resultOf({ parts: [measuredOf()] }))
+    const figures = [figureOf(), figureOf({ contender: 'lmdb' })]
+    writeResult(out, resultOf({ parts: [measuredOf({ figures })] }))
     const command = ['run', '--silent', 'bench', '--', '--render', out]
     const { status } = spawnSync('npm', command, { cwd: root, encoding: 'utf8' })
     expect(status).toBe(0)
@@ -112,12 +157,29 @@ describe('npm run bench', () => {
     expect(existsSync(join(out, 'figures', 'state-operations.svg'))).toBe(true)
   })
 
-  it.each([
+  it('writes nothing where there is a result, or where nothing can be written', () => {
+    const out = join(directory, 'taken')
+    const file = join(directory, 'no-directory')
+    writeResult(out, resultOf())
+    writeFileSync(file, '')
+    const taken = suite('--quick', '--only', 'rescale', '--out', out)
+    expect(taken.stderr).toBe(
+      `--out: ${out} has the result of an earlier run; name another directory.\n`,
+    )
+    const impossible = suite('--quick', '--only', 'rescale', '--out', join(file, 'out'))
+    expect(impossible.stderr).toMatch(/^--out: cannot write there: ENOTDIR.*\n$/)
+    expect([taken.status, impossible.status]).toEqual([2, 2])
+    expect(readResult(out)).toEqual(resultOf())
+  })
+
+  it.each<[string[], string]>([
     [['--only', 'state,nothing'], '--only: there is no part nothing; see --help.\n'],
     [['--render', '/nowhere'], 'There is no /nowhere.\n'],
+    [['--render', '/nowhere', '--quick'], '--render measures nothing: it takes no other option.\n'],
+    [['--quick', '--full'], '--quick and --full exclude one another.\n'],
+    [['--nothing'], "Unknown option '--nothing'\nSee --help.\n"],
   ])('%j ends with 2 and says why', (parameters, message) => {
-    const command = ['--import', 'tsx', 'bench/suite/main.ts', ...parameters]
-    const { status, stderr } = spawnSync(process.execPath, command, { cwd: root, encoding: 'utf8' })
+    const { status, stderr } = suite(...parameters)
     expect([status, stderr]).toEqual([2, message])
   })
 })

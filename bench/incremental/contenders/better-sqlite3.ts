@@ -49,6 +49,8 @@ class BetterSqlite3 implements Contender {
   constructor(path: string, directory: string, memoryBytes: number) {
     const Sqlite = requirePeer('better-sqlite3') as new (path: string) => Database
     this.#db = new Sqlite(path)
+    // One process: no lock is taken for a read.
+    this.#db.pragma('locking_mode = EXCLUSIVE')
     this.#db.pragma('journal_mode = WAL')
     this.#db.pragma('synchronous = OFF')
     this.#db.pragma(`cache_size = -${Math.floor(memoryBytes / 1024)}`)

@@ -1,5 +1,5 @@
 /** Closes LevelDB, copies its directory to storage, and opens it again: the stream stands meanwhile. */
-import { mkdir, readdir } from 'node:fs/promises'
+import { cp, mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type {
   Contender,
@@ -20,7 +20,7 @@ export const levelDBCopy: ContenderModule = {
 async function restoreCopy(options: ContenderOptions): Promise<Contender> {
   const storage = join(options.directory, 'checkpoints')
   const newest = Math.max(...(await readdir(storage)).map(Number))
-  await copyTree(join(storage, String(newest)), join(options.directory, 'restored'))
+  await cp(join(storage, String(newest)), join(options.directory, 'restored'), { recursive: true })
   return new LevelDBCopy({ ...options, name: 'restored' }).open()
 }
 

@@ -6,7 +6,7 @@
  * the log it names is newer than every log there was before. The stream stands until then, and until the tables are hard-linked.
  */
 import { existsSync, linkSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { mkdir, readdir, rm } from 'node:fs/promises'
+import { copyFile, cp, mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { errnoOf } from '../../../src/common/node-errors.js'
@@ -18,7 +18,7 @@ import type {
   RunningCheckpoint,
   Uploaded,
 } from '../contender.js'
-import { copyDurably, copyTree, syncDirectory } from '../durable-files.js'
+import { copyDurably, syncDirectory } from '../durable-files.js'
 import { LevelDBContender, type LevelDBOptions } from './leveldb.js'
 
 const LOG_NAME = /^(\d+)\.log$/
@@ -37,10 +37,10 @@ async function restoreFiles(options: ContenderOptions): Promise<Contender> {
   const ids = (await readdir(storage)).filter((name) => name !== 'tables').map(Number)
   const newest = join(storage, String(Math.max(...ids)))
   const restored = join(options.directory, 'restored')
-  await copyTree(newest, restored)
+  await cp(newest, restored, { recursive: true })
   for (const { number } of readManifest(newest).files) {
     const name = tableFileName(number)
-    await copyDurably(join(storage, 'tables', name), join(restored, name))
+    await copyFile(join(storage, 'tables', name), join(restored, name))
   }
   return new LevelDBFiles({ ...options, name: 'restored' }).open()
 }

@@ -13,7 +13,8 @@ import { CollectedWrites } from './collected-writes.js'
 
 const MEMTABLE_FRACTION = 1 / 8
 const MEMTABLE_BYTES_MAX = 16 * 2 ** 20
-const CACHE_FRACTION = 1 / 2
+/** One that is written to, and one that is being written to a table. Blocks get what they leave. */
+const MEMTABLES = 2
 /** A compaction makes a table at least so often. */
 const QUIET_MS = 1000
 /** Past every key. */
@@ -42,12 +43,13 @@ export abstract class LevelDBContender implements Contender {
   abstract discardOld(): Promise<void>
 
   async open(): Promise<this> {
+    const memtableBytes = Math.min(this.#memoryBytes * MEMTABLE_FRACTION, MEMTABLE_BYTES_MAX)
     const db = new ClassicLevel<Buffer, Buffer>(this.databaseDirectory, {
       keyEncoding: 'buffer',
       valueEncoding: 'buffer',
       compression: false,
-      cacheSize: this.#memoryBytes * CACHE_FRACTION,
-      writeBufferSize: Math.min(this.#memoryBytes * MEMTABLE_FRACTION, MEMTABLE_BYTES_MAX),
+      cacheSize: this.#memoryBytes - MEMTABLES * memtableBytes,
+      writeBufferSize: memtableBytes,
     })
     await db.open()
     this.#db = db

@@ -7,31 +7,34 @@ import { mkdir, readFile, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { reasonOf } from '../../harness/child-process.js'
+import { withTemporaryDirectory } from '../../harness/command-line.js'
+import { isEnding, ownChild } from '../../harness/lifetime.js'
 
 export type FlinkBackend = 'HEAP' | 'ROCKSDB' | 'ROCKSDB_BUDGET'
 
 export interface FlinkOptions {
   readonly keys: number
+  /** That are measured, after those that warm up. */
   readonly rounds: number
   readonly millis: number
   /** Whether a round is over after `millis` of processor time. */
   readonly cpu: boolean
   readonly memoryMib: number
-  readonly backends: readonly FlinkBackend[]
-  readonly groups: readonly string[]
+  readonly backend: FlinkBackend
+  readonly group: string
 }
 
 export interface FlinkRates {
-  readonly backend: FlinkBackend
   readonly operation: string
   readonly opsPerSecond: number[]
   readonly opsPerCpuSecond: number[]
 }
 
 export interface FlinkResult {
-  readonly version: string
-  readonly jdk: string
   readonly results: FlinkRates[]
+  /** What the first operations of each reading kind add up to. */
+  readonly checks: Record<string, number>
 }
 
 export interface FlinkCheckpointOptions {
@@ -74,14 +77,23 @@ const CLASSPATH = join(TARGET, 'classpath.txt')
 /** The first build fetches 60 MB of artefacts. */
 const BUILD_TIMEOUT_MS = 15 * 60 * 1000
 const RUN_TIMEOUT_MS = 30 * 60 * 1000
-const HEAP = '-Xmx4g'
+/** To remove its files in, once it is told to end. */
+const GRACE_MS = 5000
+/** The most a JVM takes for its heap, which Flink's RocksDB is not in. */
+export const FLINK_HEAP_GIB = 4
 /** Flink's serializers look into these. */
 const OPENED = ['--add-opens', 'java.base/java.util=ALL-UNNAMED']
 
 const execute = promisify(execFile)
 
-/** Builds the harness unless it is built from these sources. `undefined` when it can be run, else why not. */
-export async function buildFlink(): Promise<Absent | undefined> {
+let building: Promise<Absent | undefined> | undefined
+
+/** Builds the harness unless it is built from these sources, once. `undefined` when it can be run, else why not. */
+export function buildFlink(): Promise<Absent | undefined> {
+  return (building ??= build())
+}
+
+async function build(): Promise<Absent | undefined> {
   try {
     await execute('java', ['-version'])
   } catch {
@@ -93,26 +105,27 @@ export async function buildFlink(): Promise<Absent | undefined> {
   } catch {
     return { absent: 'there is no mvn on this machine' }
   }
-  await mkdir(TARGET, { recursive: true })
-  const build = ['-q', '-B', '-f', join(SOURCES, 'pom.xml'), `-Dharness.directory=${TARGET}`]
+  const goals = ['-f', join(SOURCES, 'pom.xml'), `-Dharness.directory=${TARGET}`, 'compile']
   try {
-    await execute('mvn', [...build, 'compile'], { timeout: BUILD_TIMEOUT_MS })
+    await mkdir(TARGET, { recursive: true })
+    await executeOwned('mvn', ['-q', '-B', ...goals], BUILD_TIMEOUT_MS)
     return undefined
   } catch (error) {
-    return { absent: `the harness does not build: ${errorLine(error)}` }
+    return { absent: `the harness does not build: ${mavenReasonOf(error)}` }
   }
 }
 
-/** Runs the operations, in a process for all of `backends` and `groups`: pass one of each for figures that do not mix. */
+/** Runs the operations of a group on a backend, in a process of its own. */
 export async function runFlink(options: FlinkOptions): Promise<FlinkResult | Absent> {
   const unbuilt = await buildFlink()
   if (unbuilt !== undefined) return unbuilt
-  const { keys, rounds, millis, memoryMib, cpu, backends, groups } = options
+  const { keys, rounds, millis, memoryMib, cpu, backend, group } = options
   const parameters = ['--keys', String(keys), '--rounds', String(rounds)]
   parameters.push('--millis', String(millis), '--clock', cpu ? 'cpu' : 'wall')
-  parameters.push('--memory-mib', String(memoryMib))
-  parameters.push('--backends', backends.join(','), '--groups', groups.join(','))
-  return runHarness<FlinkResult>('StateBenchmark', parameters)
+  parameters.push('--memory-mib', String(memoryMib), '--backend', backend, '--group', group)
+  return withTemporaryDirectory((scratch) =>
+    runHarness<FlinkResult>('StateBenchmark', parameters, scratch),
+  )
 }
 
 /** Has Flink write the records at a parallelism, and leave a checkpoint of them in `directory`. `undefined` when it did, else why not. */
@@ -141,35 +154,51 @@ export function restoreWithFlink(options: FlinkRestoreOptions): Promise<FlinkRes
 async function runHarness<T extends object>(
   name: string,
   parameters: readonly string[],
-  scratch?: string,
+  scratch: string,
 ): Promise<T | Absent> {
-  const classpath = `${join(TARGET, 'classes')}:${await readFile(CLASSPATH, 'utf8')}`
-  const temporary = scratch === undefined ? [] : [`-Djava.io.tmpdir=${scratch}`]
-  const java = [HEAP, ...OPENED, ...temporary, '-cp', classpath, `peer.${name}`, ...parameters]
   try {
-    const { stdout } = await execute('java', java, { timeout: RUN_TIMEOUT_MS })
+    const classpath = `${join(TARGET, 'classes')}:${await readFile(CLASSPATH, 'utf8')}`
+    const machine = [`-Xmx${FLINK_HEAP_GIB}g`, `-Djava.io.tmpdir=${scratch}`, ...OPENED]
+    const java = [...machine, '-cp', classpath, `peer.${name}`, ...parameters]
+    const stdout = await executeOwned('java', java, RUN_TIMEOUT_MS)
     return JSON.parse(stdout.slice(stdout.indexOf('{'))) as T
   } catch (error) {
-    return { absent: `the harness fails: ${errorLine(error)}` }
+    return { absent: `the harness fails: ${reasonOf(error)}` }
+  }
+}
+
+/** Its standard output. It is told to end when this process is, and from then on the promise never settles, so that nothing follows. */
+async function executeOwned(
+  file: string,
+  parameters: readonly string[],
+  timeout: number,
+): Promise<string> {
+  const running = execute(file, parameters, { timeout })
+  ownChild(running.child, GRACE_MS)
+  try {
+    return (await running).stdout
+  } catch (error) {
+    if (isEnding()) await new Promise(() => undefined)
+    throw error
   }
 }
 
 async function isBuilt(): Promise<boolean> {
   try {
-    const built = await stat(CLASSPATH)
+    const { mtimeMs: builtMs } = await stat(CLASSPATH)
     const files = await readdir(SOURCES, { recursive: true, withFileTypes: true })
     const sources = files.filter((file) => file.isFile() && !file.name.endsWith('.ts'))
     const changed = await Promise.all(
       sources.map(async (file) => (await stat(join(file.parentPath, file.name))).mtimeMs),
     )
-    return changed.every((mtimeMs) => mtimeMs <= built.mtimeMs)
+    return changed.every((mtimeMs) => mtimeMs <= builtMs)
   } catch {
     return false
   }
 }
 
-function errorLine(error: unknown): string {
-  const { stdout = '', stderr = '', message = String(error) } = error as Record<string, string>
-  const lines = `${stderr}\n${stdout}`.split('\n')
-  return lines.find((line) => line.includes('ERROR') || line.includes('Exception')) ?? message
+/** Maven says it on standard output. */
+function mavenReasonOf(error: unknown): string {
+  const { stdout = '' } = error as { readonly stdout?: string }
+  return stdout.split('\n').find((line) => line.startsWith('[ERROR]')) ?? reasonOf(error)
 }

@@ -1,4 +1,7 @@
-/** SQLite as it is best used by hand: prepared statements, a transaction for each batch of writes, write-ahead log, no sync. */
+/**
+ * SQLite as it is best used by hand: prepared statements, a transaction for each batch of writes, write-ahead log, no sync, and a file
+ * that it is alone with: else each read takes locks, which costs three quarters of its rate.
+ */
 import { Buffer } from 'node:buffer'
 import { join } from 'node:path'
 import type { Contender, ContenderOptions } from '../contender.js'
@@ -28,6 +31,8 @@ const SCHEMA = `
 export function openBetterSqlite3(options: ContenderOptions): Promise<Contender> {
   const Sqlite = requirePeer('better-sqlite3') as new (path: string) => Database
   const db = new Sqlite(join(options.directory, 'db.sqlite'))
+  // Before the log, which then needs no shared memory.
+  db.pragma('locking_mode = EXCLUSIVE')
   db.pragma('journal_mode = WAL')
   db.pragma('synchronous = OFF')
   db.pragma(`cache_size = -${Math.floor(options.memoryBytes / 1024)}`)

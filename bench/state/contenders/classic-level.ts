@@ -1,4 +1,4 @@
-/** LevelDB without us: `getSync`, chained batches with one in flight, the memory split between block cache and memtables. */
+/** LevelDB without us: `getSync`, chained batches with one in flight, the memory for two memtables, and the rest for the block cache. */
 import type { Buffer } from 'node:buffer'
 import { join } from 'node:path'
 import { ClassicLevel } from 'classic-level'
@@ -8,12 +8,13 @@ import { batchedContender } from './batched.js'
 const MEMTABLE_BYTES_MAX = 16 * 2 ** 20
 
 export async function openClassicLevel(options: ContenderOptions): Promise<Contender> {
+  const writeBufferSize = Math.min(options.memoryBytes / 8, MEMTABLE_BYTES_MAX)
   const db = new ClassicLevel<Buffer, Buffer>(join(options.directory, 'db'), {
     keyEncoding: 'buffer',
     valueEncoding: 'buffer',
     compression: false,
-    cacheSize: options.memoryBytes / 2,
-    writeBufferSize: Math.min(options.memoryBytes / 8, MEMTABLE_BYTES_MAX),
+    cacheSize: options.memoryBytes - 2 * writeBufferSize,
+    writeBufferSize,
   })
   await db.open()
   let batch = db.batch()

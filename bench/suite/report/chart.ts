@@ -4,17 +4,25 @@
  */
 import type { BenchChart, BenchFigure, BenchPart } from '../../harness/part.js'
 import { drawBars } from './bars.js'
+import { chartText, samplesText } from './describe.js'
 import type { ChartPicture } from './frame.js'
 import { unique } from './layout.js'
 import { drawLines } from './lines.js'
 import { escapeHtml } from './text.js'
+
+export interface DescribedPicture extends ChartPicture {
+  /** What it shows, in words. */
+  readonly text: string
+  /** What its marks stand for. */
+  readonly samples: string
+}
 
 /** `undefined` where the part has no figure of any of the chart's names. */
 export function drawChart(
   part: BenchPart,
   chart: BenchChart,
   width: number,
-): ChartPicture | undefined {
+): DescribedPicture | undefined {
   const contenders = unique(part.figures.map(({ contender }) => contender))
   const rank = ({ contender }: BenchFigure): number => contenders.indexOf(contender)
   const figures = chart.names.flatMap((name) =>
@@ -29,7 +37,8 @@ export function drawChart(
   const kind = places.size > 1 ? chart.kind : 'bars'
   const draw = kind === 'bars' ? drawBars : drawLines
   const picture = draw(figures, { ...chart, kind }, { about, order }, width)
-  const label = `role="img" aria-label="${escapeHtml(chart.title)}"`
+  const text = chartText(figures, { ...chart, kind }, about)
+  const label = `role="img" aria-label="${escapeHtml(text)}"`
   const svg = picture.svg.replace(/<style>.*?<\/style>/s, '').replace('<svg', `<svg ${label}`)
-  return { ...picture, svg }
+  return { ...picture, svg, text, samples: samplesText(figures) }
 }

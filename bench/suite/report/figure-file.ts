@@ -26,6 +26,7 @@ export function figureFile(
   const inner = picture.svg.replace('<svg', `<svg x="${EDGE}" y="${HEAD_HEIGHT}"`)
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" role="img" font-family="system-ui, sans-serif">
 <title>${escapeHtml(title)}</title>
+<desc>${escapeHtml(picture.text)}</desc>
 <style>${colours('svg')}
 svg { color: var(--muted); } .ground { fill: var(--ground); } .title { fill: var(--ink); font-size: 17px; font-weight: 600; }
 .subtitle { fill: var(--muted); font-size: 12px; }</style>

@@ -15,6 +15,8 @@ export interface Mark {
   readonly value: number
   readonly min: number
   readonly max: number
+  /** Whether it is of one sample: no median, and without a range. */
+  readonly once: boolean
   readonly label: string
   readonly title: string
 }
@@ -105,7 +107,8 @@ function layoutOf(
     const { median, min, max } = spreadOf(figure.samples)
     const label = valueText(median, figure.unit)
     const range = rangeText(figure.samples, figure.unit)
-    const told = range === '' ? label : `${label} (${range}, ${figure.samples.length} samples)`
+    const once = figure.samples.length === 1
+    const told = once ? 'one sample' : `${range}, ${figure.samples.length} samples`
     return {
       panel,
       column: index % columns,
@@ -116,8 +119,9 @@ function layoutOf(
       value: median,
       min,
       max,
+      once,
       label,
-      title: `${nameAt(figure)}, ${figure.contender}: ${told}`,
+      title: `${nameAt(figure)}, ${figure.contender}: ${label} (${told})`,
     }
   })
   return {
@@ -133,12 +137,30 @@ function layoutOf(
   }
 }
 
+/** The rows of panels in which there is no figure. */
+export function missingOf({
+  panels,
+  columns,
+  series,
+  marks,
+}: Layout): Pick<Mark, 'column' | 'row' | 'series'>[] {
+  return panels.flatMap((panel, index) =>
+    series
+      .filter((name) => !marks.some((mark) => mark.panel === panel && mark.series === name))
+      .map((name) => ({
+        column: index % columns,
+        row: Math.floor(index / columns),
+        series: name,
+      })),
+  )
+}
+
 /** `A, one way` and `A, another way` are one side. */
-function sideOf(contender: string): string {
+export function sideOf(contender: string): string {
   return contender.split(', ')[0] ?? contender
 }
 
-function nameAt({ name, x }: BenchFigure): string {
+export function nameAt({ name, x }: BenchFigure): string {
   return x === undefined ? name : `${name}, ${plainText(x)}`
 }
 

@@ -1,4 +1,4 @@
-/** Lines over x: told apart by colour and by symbol, with a legend. */
+/** Lines over x: told apart by colour and by symbol, with a legend. A symbol of one sample is hollow. */
 import * as Plot from '@observablehq/plot'
 import type { BenchChart, BenchFigure } from '../../harness/part.js'
 import {
@@ -81,7 +81,8 @@ export function drawLines(
             y: 'value',
             r: xs.length > X_TICKS_MAX ? 2 : 4,
             symbol: symbolOf(index),
-            fill: seriesColour(index),
+            fill: ({ once }: Mark) => (once ? 'var(--ground)' : seriesColour(index)),
+            stroke: seriesColour(index),
             title: 'title',
           },
         ),

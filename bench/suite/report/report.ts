@@ -11,8 +11,9 @@ import {
   type SuiteResult,
 } from '../result.js'
 import { drawChart } from './chart.js'
+import { roundsText } from './describe.js'
 import { colours } from './style.js'
-import { figuresTable } from './tables.js'
+import { figuresTable, wide } from './tables.js'
 import { escapeHtml, slugOf, valueText } from './text.js'
 
 const CHART_WIDTH = 1080
@@ -20,8 +21,8 @@ const CHART_WIDTH = 1080
 const NOT_MEASURED = [
   'One machine: storage is a directory on its disk, so no figure holds the latency, the bandwidth or the price of an object store ' +
     '(<code>npm run bench:s3</code> looks at that), and no figure holds a network between tasks.',
-  'No whole stream processor: no sources, no shuffles, no windows, no timers. Contenders are driven by the same loop.',
-  'Peers are used as their documentation says is best, and are not tuned beyond that.',
+  'No whole stream processor: no sources, no shuffles, no windows, no timers. Contenders are driven by loops that do the same operations.',
+  'Peers are set up as well as we know how, and are not tuned beyond what the notes say.',
   'Other machines, disks, operating systems and versions of Node.js. Compare figures within one run; ratios travel better than rates.',
 ]
 
@@ -76,10 +77,10 @@ function warnings(result: SuiteResult): string {
 function summary({ parts }: SuiteResult): string {
   const rows = parts.map((result) => {
     const name = `<a href="#${slugOf(result.name)}">${escapeHtml(titleOf(result))}</a>`
-    const cells = [name, statusText(result), timeText(result.seconds), String(result.load.start)]
-    return `<tr>${cells.map((text) => `<td>${text}</td>`).join('')}</tr>`
+    const cells = [statusText(result), timeText(result.seconds), String(result.load.start)]
+    return `<tr><th scope="row">${name}</th>${cells.map((text) => `<td>${text}</td>`).join('')}</tr>`
   })
-  return `<table class="summary"><thead><tr><th scope="col">Part</th><th scope="col">Goals reached</th>
+  return `<table class="summary"><caption>Parts of the run</caption><thead><tr><th scope="col">Part</th><th scope="col">Goals reached</th>
 <th scope="col">Took</th><th scope="col">Load before</th></tr></thead><tbody>${rows.join('\n')}</tbody></table>
 ${missed(parts)}`
 }
@@ -117,6 +118,7 @@ function environment({ machine, versions, startedAt, finishedAt, size }: SuiteRe
     ['Processor', `${machine.cpu}, ${machine.cores} cores`],
     ['Memory', valueText(machine.memoryBytes, 'bytes')],
     ['System', `${machine.os}, ${machine.kernel}`],
+    ['File system of the temporary directory', machine.filesystem],
     ['Node.js', machine.node],
     ['level-state-backend', `${versions.package}, commit ${commit}`],
     ...Object.entries(versions.contenders),
@@ -131,9 +133,9 @@ function environment({ machine, versions, startedAt, finishedAt, size }: SuiteRe
 
 function reading(): string {
   return `<h2 id="reading">How to read it</h2>
-<p>Every figure is the median of its samples; the thin lines in charts, and the small type in tables, are their range from least to
-most. Each measurement has a process of its own, its inputs are made before the clock starts, seeds are fixed, and every round begins
-with another contender. In bars the contender that the part is about is set off by its colour.</p>
+<p>Every figure is the median of its samples; thin lines in charts, and small type in tables, are their range from least to most. A
+figure of one sample has no range, and its bar or symbol is hollow. How many samples a part has, and in how many rounds they were taken,
+is said at its head. In bars the contender that the part is about is set off by its colour.</p>
 <h2 id="not-measured">What is not measured</h2>
 <ul>${NOT_MEASURED.map((html) => `<li>${html}</li>`).join('\n')}<li>What each part leaves out is in its notes.</li></ul>`
 }
@@ -153,10 +155,12 @@ function measured({ name, part, load, seconds }: MeasuredPart): string {
   const charts = part.charts.map((chart) => {
     const picture = drawChart(part, chart, CHART_WIDTH)
     if (picture === undefined) return ''
-    return `<figure><figcaption>${escapeHtml(chart.title)}</figcaption><div class="wide">${picture.svg}</div></figure>`
+    const caption = `${escapeHtml(chart.title)} <small>${escapeHtml(picture.samples)}</small>`
+    return `<figure><figcaption>${caption}</figcaption>${wide(chart.title, picture.svg)}</figure>`
   })
   const about = [`npm run bench:${name}`, ...parameters, `took ${timeText(seconds)}`]
   return `<p class="about">${about.map(escapeHtml).join(' · ')} · load ${load.start} before</p>
+<p class="about">${escapeHtml(roundsText(part))}</p>
 ${charts.join('\n')}
 ${goalsList(part.goals)}
 ${list(
@@ -203,6 +207,7 @@ figure { margin: 24px 0; } figcaption { font-weight: 600; margin-bottom: 8px; } 
 svg { display: block; color: var(--muted); }
 table { border-collapse: collapse; font-size: 14px; margin: 8px 0; font-variant-numeric: tabular-nums; }
 th, td { border-bottom: 1px solid var(--grid); padding: 4px 12px 4px 0; text-align: right; vertical-align: top; white-space: nowrap; }
+caption { text-align: left; color: var(--muted); padding-bottom: 4px; } figcaption small { font-weight: 400; margin-left: 8px; }
 th:first-child, .summary td, .summary th { text-align: left; } thead th { color: var(--muted); font-weight: 600; }
 .summary td, .summary th { padding-right: 32px; } tbody th { font-weight: 400; } td small { display: block; font-size: 12px; }`
 }

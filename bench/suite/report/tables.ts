@@ -22,8 +22,15 @@ export function figuresTable(part: BenchPart): string {
     return `<tr>${name}${withX ? `<td>${x}</td>` : ''}${cells.join('')}</tr>`
   })
   const headers = head.map((text) => `<th scope="col">${escapeHtml(text)}</th>`)
-  return `<div class="wide"><table><thead><tr>${headers.join('')}</tr></thead>
-<tbody>${body.join('\n')}</tbody></table></div>`
+  const caption = `${part.title}: medians, ranges and the number of samples; the best of a row in bold type`
+  const table = `<caption>${escapeHtml(caption)}</caption><thead><tr>${headers.join('')}</tr></thead>
+<tbody>${body.join('\n')}</tbody>`
+  return wide(`All figures: ${part.title}`, `<table>${table}</table>`)
+}
+
+/** What scrolls sideways: by the keyboard as well, and with a name. */
+export function wide(name: string, html: string): string {
+  return `<div class="wide" role="region" tabindex="0" aria-label="${escapeHtml(name)}">${html}</div>`
 }
 
 function rowsOf(figures: readonly BenchFigure[]): TableRow[] {

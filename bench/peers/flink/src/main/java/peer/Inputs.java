@@ -1,15 +1,13 @@
 package peer;
 
-import java.util.ArrayList;
-import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Random;
+import java.util.stream.DoubleStream;
+import java.util.stream.LongStream;
 
-/** What the operations are given, made before the clock starts: the constants of Flink's state benchmarks. */
+/** What the operations are given, made before the clock starts: what bench/state/inputs.ts makes, number by number. */
 final class Inputs {
-    private static final long SEED = 13;
     private static final int MAP_KEY_COUNT = 10;
     private static final int LIST_VALUE_COUNT = 100;
     private static final int RANDOM_VALUE_COUNT = 1_000_000;
@@ -23,17 +21,17 @@ final class Inputs {
 
     private final Long[] randomValues;
     private final Map<Integer, Long[]> newKeys = new HashMap<>();
-    private final Random random = new Random(SEED);
+    private final FixedRandom random = new FixedRandom();
 
     Inputs(int keyCount) {
         this.keyCount = keyCount;
         this.setUpKeys = shuffled(0, keyCount);
         this.mapKeys = shuffled(0, MAP_KEY_COUNT);
         this.randomValues = shuffled(0, RANDOM_VALUE_COUNT);
-        this.mapValues = random.doubles(MAP_KEY_COUNT).boxed().toArray(Double[]::new);
-        this.dummyList = random.longs(LIST_VALUE_COUNT).boxed().toList();
+        this.mapValues = DoubleStream.generate(random::next).limit(MAP_KEY_COUNT).boxed().toArray(Double[]::new);
+        this.dummyList = LongStream.generate(random::nextLong).limit(LIST_VALUE_COUNT).boxed().toList();
         for (int i = 0; i < MAP_KEY_COUNT; i++) {
-            dummyMap.put(mapKeys[i], random.nextDouble());
+            dummyMap.put(mapKeys[i], random.next());
         }
     }
 
@@ -42,7 +40,7 @@ final class Inputs {
     }
 
     double randomDouble() {
-        return random.nextDouble();
+        return random.next();
     }
 
     Long value(int round, int i) {
@@ -55,11 +53,13 @@ final class Inputs {
     }
 
     private Long[] shuffled(long start, int count) {
-        List<Long> keys = new ArrayList<>(count);
-        for (int i = 0; i < count; i++) {
-            keys.add(start + i);
+        Long[] keys = LongStream.range(start, start + count).boxed().toArray(Long[]::new);
+        for (int i = count - 1; i > 0; i--) {
+            int j = (int) (random.next() * (i + 1));
+            Long key = keys[i];
+            keys[i] = keys[j];
+            keys[j] = key;
         }
-        Collections.shuffle(keys, random);
-        return keys.toArray(Long[]::new);
+        return keys;
     }
 }

@@ -23,12 +23,25 @@ final class Operations {
         Object run(int round, int i) throws Exception;
     }
 
+    enum Kind {
+        /** Changes nothing: what it returns can be compared between contenders. */
+        READ,
+        /** Going over the keys again in one round is the same work. */
+        REWRITE,
+        /** Adds or removes. */
+        ONCE
+    }
+
     /**
      * @param elements what one call counts as
-     * @param repeatable whether going over the keys again in one round is the same work
      * @param before sets the state up for one round, off the clock; may be null
      */
-    record Operation(String name, int elements, boolean repeatable, Body body, Body before) {}
+    record Operation(String name, int elements, Kind kind, Body body, Body before) {
+        /** Whether each round leaves another state than it found, for the rounds and operations after it. */
+        boolean isCumulative() {
+            return kind == Kind.ONCE && before == null;
+        }
+    }
 
     private final KeyedStateBackend<Long> backend;
     private final Inputs in;
@@ -56,16 +69,16 @@ final class Operations {
             state.update(in.randomLong());
         }
         List<Operation> operations = new ArrayList<>();
-        add(operations, "valueGet", 1, true, (round, i) -> {
+        add(operations, "valueGet", 1, Kind.READ, (round, i) -> {
             backend.setCurrentKey(in.setUpKeys[i]);
             return state.value();
         });
-        add(operations, "valueUpdate", 1, true, (round, i) -> {
+        add(operations, "valueUpdate", 1, Kind.REWRITE, (round, i) -> {
             backend.setCurrentKey(in.setUpKeys[i]);
             state.update(in.value(round, i));
             return null;
         });
-        add(operations, "valueAdd", 1, false, (round, i) -> {
+        add(operations, "valueAdd", 1, Kind.ONCE, (round, i) -> {
             backend.setCurrentKey(in.newKeys(round)[i]);
             state.update(in.value(round, i));
             return null;
@@ -89,11 +102,11 @@ final class Operations {
             return null;
         };
         List<Operation> operations = new ArrayList<>();
-        add(operations, "listGet", 1, true, (round, i) -> {
+        add(operations, "listGet", 1, Kind.READ, (round, i) -> {
             backend.setCurrentKey(in.setUpKeys[i]);
             return state.get();
         });
-        add(operations, "listGetAndIterate", 1, true, (round, i) -> {
+        add(operations, "listGetAndIterate", 1, Kind.READ, (round, i) -> {
             backend.setCurrentKey(in.setUpKeys[i]);
             long sum = 0;
             for (Long value : state.get()) {
@@ -101,18 +114,18 @@ final class Operations {
             }
             return sum;
         });
-        add(operations, "listUpdate", 1, true, update);
-        add(operations, "listAdd", 1, false, (round, i) -> {
+        add(operations, "listUpdate", 1, Kind.REWRITE, update);
+        add(operations, "listAdd", 1, Kind.ONCE, (round, i) -> {
             backend.setCurrentKey(in.newKeys(round)[i]);
             state.update(List.of(in.value(round, i)));
             return null;
         });
-        operations.add(new Operation("listAppend", 1, false, (round, i) -> {
+        operations.add(new Operation("listAppend", 1, Kind.ONCE, (round, i) -> {
             backend.setCurrentKey(in.setUpKeys[i]);
             state.add(in.value(round, i));
             return null;
         }, update));
-        operations.add(new Operation("listAddAll", 1, false, (round, i) -> {
+        operations.add(new Operation("listAddAll", 1, Kind.ONCE, (round, i) -> {
             backend.setCurrentKey(in.setUpKeys[i]);
             state.addAll(in.dummyList);
             return null;
@@ -131,19 +144,19 @@ final class Operations {
         }
         int entries = in.mapKeys.length;
         List<Operation> operations = new ArrayList<>();
-        add(operations, "mapGet", 1, true, (round, i) -> {
+        add(operations, "mapGet", 1, Kind.READ, (round, i) -> {
             backend.setCurrentKey(in.setUpKeys[i]);
             return state.get(mapKey(round, i));
         });
-        add(operations, "mapContains", 1, true, (round, i) -> {
+        add(operations, "mapContains", 1, Kind.READ, (round, i) -> {
             backend.setCurrentKey(in.setUpKeys[i]);
             return state.contains(mapKey(round, i) << 1);
         });
-        add(operations, "mapIsEmpty", 1, true, (round, i) -> {
+        add(operations, "mapIsEmpty", 1, Kind.READ, (round, i) -> {
             backend.setCurrentKey(in.setUpKeys[i]);
             return state.isEmpty();
         });
-        add(operations, "mapKeys", entries, true, (round, i) -> {
+        add(operations, "mapKeys", entries, Kind.READ, (round, i) -> {
             backend.setCurrentKey(in.setUpKeys[i]);
             long sum = 0;
             for (Long key : state.keys()) {
@@ -151,7 +164,7 @@ final class Operations {
             }
             return sum;
         });
-        add(operations, "mapValues", entries, true, (round, i) -> {
+        add(operations, "mapValues", entries, Kind.READ, (round, i) -> {
             backend.setCurrentKey(in.setUpKeys[i]);
             double sum = 0;
             for (Double value : state.values()) {
@@ -159,7 +172,7 @@ final class Operations {
             }
             return sum;
         });
-        add(operations, "mapEntries", entries, true, (round, i) -> {
+        add(operations, "mapEntries", entries, Kind.READ, (round, i) -> {
             backend.setCurrentKey(in.setUpKeys[i]);
             double sum = 0;
             for (Map.Entry<Long, Double> entry : state.entries()) {
@@ -167,7 +180,7 @@ final class Operations {
             }
             return sum;
         });
-        add(operations, "mapIterator", entries, true, (round, i) -> {
+        add(operations, "mapIterator", entries, Kind.READ, (round, i) -> {
             backend.setCurrentKey(in.setUpKeys[i]);
             double sum = 0;
             for (var entries2 = state.iterator(); entries2.hasNext(); ) {
@@ -176,22 +189,22 @@ final class Operations {
             }
             return sum;
         });
-        add(operations, "mapUpdate", 1, true, (round, i) -> {
+        add(operations, "mapUpdate", 1, Kind.REWRITE, (round, i) -> {
             backend.setCurrentKey(in.setUpKeys[i]);
             state.put(mapKey(round, i), in.mapValues[i % entries]);
             return null;
         });
-        add(operations, "mapPutAll", 1, true, (round, i) -> {
+        add(operations, "mapPutAll", 1, Kind.REWRITE, (round, i) -> {
             backend.setCurrentKey(in.setUpKeys[i]);
             state.putAll(in.dummyMap);
             return null;
         });
-        add(operations, "mapAdd", 1, false, (round, i) -> {
+        add(operations, "mapAdd", 1, Kind.ONCE, (round, i) -> {
             backend.setCurrentKey(in.newKeys(round)[i]);
             state.put(mapKey(round, i), in.mapValues[i % entries]);
             return null;
         });
-        add(operations, "mapRemove", 1, false, (round, i) -> {
+        add(operations, "mapRemove", 1, Kind.ONCE, (round, i) -> {
             backend.setCurrentKey(in.setUpKeys[i]);
             state.remove(mapKey(round, i));
             return null;
@@ -203,7 +216,7 @@ final class Operations {
         return in.mapKeys[(i + round) % in.mapKeys.length];
     }
 
-    private static void add(List<Operation> to, String name, int elements, boolean repeatable, Body body) {
-        to.add(new Operation(name, elements, repeatable, body, null));
+    private static void add(List<Operation> to, String name, int elements, Kind kind, Body body) {
+        to.add(new Operation(name, elements, kind, body, null));
     }
 }

@@ -13,6 +13,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.RunnableFuture;
@@ -141,6 +142,7 @@ public final class RestoreBenchmark {
             }
         }
         return String.format(
+                Locale.ROOT,
                 "{\"elapsedMs\":%.3f,\"cpuMs\":%.3f,\"bytesFetched\":%d%s}",
                 elapsedNanos / 1e6, cpuNanos / 1e6, bytesFetched, verify ? contents : "");
     }
@@ -212,7 +214,7 @@ public final class RestoreBenchmark {
 
         @Override
         public String toString() {
-            return String.format(",\"contents\":{\"entries\":%d,\"checksum\":%d}", entries, checksum);
+            return String.format(Locale.ROOT, ",\"contents\":{\"entries\":%d,\"checksum\":%d}", entries, checksum);
         }
     }
 }

@@ -7,20 +7,26 @@ import java.nio.file.Files;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.function.LongSupplier;
 import org.apache.flink.runtime.state.KeyedStateBackend;
-import org.apache.flink.runtime.util.EnvironmentInformation;
 import org.apache.flink.state.benchmark.StateBackendBenchmarkUtils;
 import org.apache.flink.util.FileUtils;
 
 /**
- * Runs the operations on the backends, and prints their rates as one JSON object: <code>--keys --rounds --millis --memory-mib
- * --backends --groups --clock</code>. The frame of bench/state/measure.ts, once more in Java.
+ * Runs the operations of a group on a backend, and prints their rates and checks as one JSON object: <code>--backend --group --keys
+ * --rounds --millis --memory-mib --clock</code>. The frame of bench/state/measure.ts, once more in Java.
  */
 public final class StateBenchmark {
-    private static final int WARM_UP_ROUNDS = 2;
+    private static final long WARM_UP_MILLIS_MIN = 300;
+    /** Of the first operation: the backend's own code is compiled meanwhile. */
+    private static final long FIRST_WARM_UP_MILLIS_MIN = 1000;
+    /** At most, where one round is no longer than a pass over the keys; of what is cumulative always. */
+    private static final int WARM_UP_ROUNDS = 3;
+
     private static final int STEP = 2000;
+    private static final int CHECKED_OPERATIONS = 1000;
 
     /** All threads of the process: the backends' own too. */
     private static final OperatingSystemMXBean PROCESS =
@@ -29,68 +35,104 @@ public final class StateBenchmark {
     /** Volatile, so that nothing read is optimised away. */
     private static volatile Object sink;
 
-    private StateBenchmark() {}
+    private final Inputs inputs;
+    private final int rounds;
+    private final long millis;
+    private final LongSupplier clock;
+    private final List<String> results = new ArrayList<>();
+    private final List<String> checks = new ArrayList<>();
+
+    private StateBenchmark(Map<String, String> options) {
+        this.inputs = new Inputs(number(options, "--keys"));
+        this.rounds = number(options, "--rounds");
+        this.millis = number(options, "--millis");
+        this.clock = "cpu".equals(options.get("--clock")) ? PROCESS::getProcessCpuTime : System::nanoTime;
+    }
 
     public static void main(String[] arguments) throws Exception {
         Map<String, String> options = new HashMap<>();
         for (int i = 0; i + 1 < arguments.length; i += 2) {
             options.put(arguments[i], arguments[i + 1]);
         }
-        int rounds = number(options, "--rounds", 3);
-        int millis = number(options, "--millis", 300);
-        int memoryMib = number(options, "--memory-mib", 256);
-        LongSupplier clock =
-                "cpu".equals(options.get("--clock")) ? PROCESS::getProcessCpuTime : System::nanoTime;
-        List<String> results = new ArrayList<>();
-        for (String backend : options.getOrDefault("--backends", "HEAP,ROCKSDB,ROCKSDB_BUDGET").split(",")) {
-            for (String group : options.getOrDefault("--groups", "value,list,map").split(",")) {
-                Inputs inputs = new Inputs(number(options, "--keys", 500_000));
-                results.addAll(run(backend, group, inputs, memoryMib, rounds, millis, clock));
-            }
-        }
-        System.out.printf(
-                "{\"version\":\"%s\",\"jdk\":\"%s\",\"results\":[%s]}%n",
-                EnvironmentInformation.getVersion(), System.getProperty("java.version"), String.join(",", results));
-        // Threads of the backends may still be alive.
-        System.exit(0);
-    }
-
-    private static List<String> run(
-            String name, String group, Inputs inputs, int memoryMib, int rounds, int millis, LongSupplier clock) throws Exception {
         File directory = Files.createTempDirectory("level-state-backend-flink-").toFile();
-        KeyedStateBackend<Long> backend = Backends.create(name, directory, memoryMib);
-        List<String> results = new ArrayList<>();
+        KeyedStateBackend<Long> backend =
+                Backends.create(options.get("--backend"), directory, number(options, "--memory-mib"));
         try {
-            for (Operations.Operation operation : new Operations(backend, inputs).prepare(group)) {
-                List<String> rates = new ArrayList<>();
-                List<String> cpuRates = new ArrayList<>();
-                for (int round = 0; round < WARM_UP_ROUNDS + rounds; round++) {
-                    Figures figures = measure(operation, inputs, round, millis, clock);
-                    if (round >= WARM_UP_ROUNDS) {
-                        rates.add(rate(figures.operations(), figures.elapsedNanos()));
-                        cpuRates.add(rate(figures.operations(), figures.cpuNanos()));
-                    }
-                }
-                results.add(String.format(
-                        "{\"backend\":\"%s\",\"operation\":\"%s\",\"opsPerSecond\":[%s],\"opsPerCpuSecond\":[%s]}",
-                        name, operation.name(), String.join(",", rates), String.join(",", cpuRates)));
-            }
+            System.out.println(new StateBenchmark(options).run(backend, options.get("--group")));
         } finally {
             StateBackendBenchmarkUtils.cleanUp(backend);
             FileUtils.deleteDirectoryQuietly(directory);
         }
-        return results;
+        // Threads of the backends may still be alive.
+        System.exit(0);
+    }
+
+    private String run(KeyedStateBackend<Long> backend, String group) throws Exception {
+        long warmUpMillisMin = FIRST_WARM_UP_MILLIS_MIN;
+        for (Operations.Operation operation : new Operations(backend, inputs).prepare(group)) {
+            if (operation.kind() == Operations.Kind.READ) {
+                checks.add("\"" + operation.name() + "\":" + check(operation.body()));
+            }
+            warmUp(operation, Math.max(2 * millis, warmUpMillisMin));
+            warmUpMillisMin = WARM_UP_MILLIS_MIN;
+            results.add(measure(operation));
+        }
+        return "{\"results\":[" + String.join(",", results) + "],\"checks\":{" + String.join(",", checks) + "}}";
+    }
+
+    /** What the first ones read, added up. */
+    private double check(Operations.Body body) throws Exception {
+        double sum = 0;
+        for (int i = 0; i < Math.min(CHECKED_OPERATIONS, inputs.keyCount); i++) {
+            sum += numberOf(body.run(0, i));
+        }
+        return sum;
+    }
+
+    /** As bench/state/operations.ts has it: of a list its length. */
+    private static double numberOf(Object read) {
+        if (read instanceof Number number) {
+            return number.doubleValue();
+        }
+        if (read instanceof Boolean answer) {
+            return answer ? 1 : 0;
+        }
+        int length = 0;
+        for (Object value : (Iterable<?>) read) {
+            length++;
+        }
+        return length;
+    }
+
+    private void warmUp(Operations.Operation operation, long warmUpMillis) throws Exception {
+        long left = warmUpMillis;
+        for (int round = 0; round < WARM_UP_ROUNDS && (operation.isCumulative() || left > 0); round++) {
+            left -= run(operation, round, left).elapsedNanos() / 1_000_000;
+        }
+    }
+
+    private String measure(Operations.Operation operation) throws Exception {
+        List<String> rates = new ArrayList<>();
+        List<String> cpuRates = new ArrayList<>();
+        for (int round = 0; round < rounds; round++) {
+            Figures figures = run(operation, WARM_UP_ROUNDS + round, millis);
+            rates.add(rate(figures.operations(), figures.elapsedNanos()));
+            cpuRates.add(rate(figures.operations(), figures.cpuNanos()));
+        }
+        return String.format(
+                Locale.ROOT,
+                "{\"operation\":\"%s\",\"opsPerSecond\":[%s],\"opsPerCpuSecond\":[%s]}",
+                operation.name(), String.join(",", rates), String.join(",", cpuRates));
     }
 
     private record Figures(long operations, long elapsedNanos, long cpuNanos) {}
 
     private static String rate(long operations, long nanos) {
-        return String.format("%.0f", operations * 1e9 / Math.max(1, nanos));
+        return String.format(Locale.ROOT, "%.0f", operations * 1e9 / Math.max(1, nanos));
     }
 
-    /** One round: over all keys once, or again and again, until its time is up. */
-    private static Figures measure(Operations.Operation operation, Inputs inputs, int round, int millis, LongSupplier clock)
-            throws Exception {
+    /** One round: over all keys once, or again and again, until its time is up; what is cumulative over all keys. */
+    private Figures run(Operations.Operation operation, int round, long roundMillis) throws Exception {
         inputs.newKeys(round);
         if (operation.before() != null) {
             for (int i = 0; i < inputs.keyCount; i++) {
@@ -101,7 +143,7 @@ public final class StateBenchmark {
         long cpuStart = PROCESS.getProcessCpuTime();
         long start = System.nanoTime();
         long now = clock.getAsLong();
-        long end = now + millis * 1_000_000L;
+        long end = operation.isCumulative() ? Long.MAX_VALUE : now + roundMillis * 1_000_000L;
         long done = 0;
         do {
             for (int from = 0; from < inputs.keyCount && now < end; from += STEP) {
@@ -115,12 +157,11 @@ public final class StateBenchmark {
                 done += to - from;
                 now = clock.getAsLong();
             }
-        } while (operation.repeatable() && now < end);
+        } while (operation.kind() != Operations.Kind.ONCE && now < end);
         return new Figures(done * operation.elements(), System.nanoTime() - start, PROCESS.getProcessCpuTime() - cpuStart);
     }
 
-    private static int number(Map<String, String> options, String name, int fallback) {
-        String text = options.get(name);
-        return text == null ? fallback : Integer.parseInt(text);
+    private static int number(Map<String, String> options, String name) {
+        return Integer.parseInt(options.get(name));
     }
 }
