@@ -27,7 +27,7 @@ export const PARTS: readonly SuitePart[] = [
   },
   {
     ...placeOf('recovery'),
-    parameters: sizes('--state-mb', '50', '--rounds', '2'),
+    parameters: sizes('--state-mb', '20,50', '--rounds', '2'),
   },
   {
     ...placeOf('rescale'),
