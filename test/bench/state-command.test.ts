@@ -33,7 +33,7 @@ describe('what it is asked for', { timeout: TIMEOUT_MS }, () => {
   it('is refused when nothing of it is there', () => {
     const { status, stdout, stderr } = state([...SMALL, '--only', 'value,Flink heap'], { PATH: '' })
     expect(stderr).toContain('absent: Flink heap, there is no java on this machine')
-    expect(stderr).toContain('There is no figure')
+    expect(stderr).toContain('Nothing was measured')
     expect([status, stdout]).toEqual([2, ''])
   })
 })
