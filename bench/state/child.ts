@@ -2,7 +2,6 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { answerParent } from '../harness/child-process.js'
-import { withTemporaryDirectory } from '../harness/command-line.js'
 import type { OpenContender } from './contender.js'
 import { measureGroup, type GroupResult, type MeasureOptions } from './measure.js'
 import type { Group } from './operations.js'
@@ -20,20 +19,20 @@ const openers: Record<NodeContender, () => Promise<OpenContender>> = {
   Map: async () => (await import('./contenders/plain-map.js')).openPlainMap,
 }
 
-function measure(
+/** The directory is empty, and its maker's to remove. */
+async function measure(
   name: NodeContender,
   group: Group,
+  directory: string,
   options: MeasureOptions & { readonly memoryMib: number },
 ): Promise<GroupResult> {
-  return withTemporaryDirectory(async (directory) => {
-    const memoryBytes = options.memoryMib * 2 ** 20
-    const open = await openers[name]()
-    const contender = await open({ directory, memoryBytes })
-    const result = await measureGroup(contender, group, options)
-    const storedBytes = await bytesIn(directory)
-    await contender.close()
-    return { ...result, storedBytes }
-  })
+  const memoryBytes = options.memoryMib * 2 ** 20
+  const open = await openers[name]()
+  const contender = await open({ directory, memoryBytes })
+  const result = await measureGroup(contender, group, options)
+  const storedBytes = await bytesIn(directory)
+  await contender.close()
+  return { ...result, storedBytes }
 }
 
 /** A file that was made longer than what was written counts what was written. */

@@ -11,6 +11,7 @@ import {
   readCommandLine,
   refuse,
   say,
+  withTemporaryDirectory,
 } from '../harness/command-line.js'
 import { buildFlink, runFlink, type FlinkBackend } from '../peers/flink/run.js'
 import { SAMPLES_PER_PROCESS, type GroupResult } from './measure.js'
@@ -81,7 +82,11 @@ function measureInNode(
   { keys, millis, memoryMib, cpu }: Options,
 ): Promise<GroupResult> {
   const options = { keys, millis, memoryMib, cpu }
-  return inChild(new URL('child.ts', import.meta.url), 'measure', contender, group, options)
+  const child = new URL('child.ts', import.meta.url)
+  // Made here: one whose long synchronous work a signal cannot end is killed, and would leave it.
+  return withTemporaryDirectory((directory) =>
+    inChild(child, 'measure', contender, group, directory, options),
+  )
 }
 
 async function measureInJava(
