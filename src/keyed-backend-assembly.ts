@@ -150,7 +150,7 @@ export function assembleParts<K>(
   { budget, compression, policy, clock }: Settings,
   { store, build }: Foundation,
 ): KeyedStateBackendParts<K> {
-  const { restored } = incarnation
+  const { restored, keptBaseTables } = incarnation
   const context = new KeyContext()
   const table = { compression }
   const buffer = new WriteBuffer({
@@ -175,7 +175,7 @@ export function assembleParts<K>(
     randomId: randomUUID,
     chain: restored.chain,
     onCompleted: () => incarnation.sweepLeftovers(),
-    onSwept: (identities) => void incarnation.keptBaseTables?.retain(identities),
+    ...(keptBaseTables && { onSwept: (identities) => void keptBaseTables.retain(identities) }),
   })
   const pipeline: GenerationPipeline = new GenerationPipeline({
     buffer,
@@ -204,7 +204,7 @@ export function assembleParts<K>(
     scanStore: (gte, lt, limit) => store?.scan(gte, lt, limit) ?? Promise.resolve([]),
     release: async () => {
       await below.close()
-      await incarnation.keptBaseTables?.idle()
+      await keptBaseTables?.idle()
       incarnation.discard()
     },
   }

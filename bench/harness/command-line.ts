@@ -1,5 +1,6 @@
 /** What the command line of every part of the benchmark shares: progress, arguments, what is printed at the end. */
 import { mkdtempSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs, type ParseArgsConfig } from 'node:util'
@@ -58,6 +59,27 @@ export function positiveInteger(name: string, text: string | undefined, fallback
   return refuse(`${name} must be a positive integer, got ${text}.`)
 }
 
+/** The names in `text`, with commas, in the order of `known`; refuses one that is not. */
+export function named<T extends string>(
+  option: string,
+  text: string,
+  known: readonly T[],
+): readonly T[] {
+  const names = text.split(',').map((name) => name.trim())
+  const unknown = names.find((name) => !known.some((each) => each === name))
+  if (unknown !== undefined) return refuse(`${option}: there is no ${unknown}; see --help.`)
+  return known.filter((each) => names.includes(each))
+}
+
+/** For an option with names of several kinds, which may leave out one: then all of it is meant. */
+export function selected<T extends string>(
+  all: readonly T[],
+  names: readonly string[],
+): readonly T[] {
+  const chosen = all.filter((name) => names.includes(name))
+  return chosen.length === 0 ? all : chosen
+}
+
 /** The directory is removed whatever happens, a signal included. */
 export async function withTemporaryDirectory<T>(use: (path: string) => Promise<T>): Promise<T> {
   const path = mkdtempSync(join(tmpdir(), 'level-state-backend-bench-'))
@@ -66,6 +88,19 @@ export async function withTemporaryDirectory<T>(use: (path: string) => Promise<T
     return await use(path)
   } finally {
     removeOwned(path)
+  }
+}
+
+/** An empty directory in `root`, removed when `use` is done. */
+export async function withWorkDirectory<T>(
+  root: string,
+  use: (path: string) => Promise<T>,
+): Promise<T> {
+  const path = await mkdtemp(join(root, 'work-'))
+  try {
+    return await use(path)
+  } finally {
+    await rm(path, { recursive: true, force: true })
   }
 }
 

@@ -1,5 +1,5 @@
 /** The command line of this part. Ends the process with status 2 when it asks for what is not there, or contradicts itself. */
-import { positiveInteger, readCommandLine, refuse } from '../harness/command-line.js'
+import { named, positiveInteger, readCommandLine, refuse } from '../harness/command-line.js'
 import type { BenchPart } from '../harness/part.js'
 import { KEY_DISTRIBUTIONS } from './key-source.js'
 import { CONTENDER_NAMES, type ContenderName } from './names.js'
@@ -122,11 +122,4 @@ function numbers(
   const values = text?.split(',').map(Number)
   if (values?.every(isValid) === false) refuse(`${name} cannot be ${text}; see --help.`)
   return values
-}
-
-function named<T extends string>(option: string, text: string, known: readonly T[]): T[] {
-  const names = text.split(',').map((name) => name.trim())
-  const unknown = names.find((name) => !known.some((each) => each === name))
-  if (unknown !== undefined) refuse(`${option}: there is no ${unknown}; see --help.`)
-  return known.filter((each) => names.includes(each))
 }

@@ -1,5 +1,5 @@
 /** The command line of `bench:recovery`. */
-import { positiveInteger, readCommandLine, refuse, sizeOf } from '../harness/command-line.js'
+import { named, positiveInteger, readCommandLine, refuse, sizeOf } from '../harness/command-line.js'
 import { WAYS, type Way } from './ways.js'
 
 export interface Options {
@@ -47,15 +47,7 @@ export function readOptions(): Options {
     sizesMb:
       list?.split(',').map((text) => positiveInteger('--state-mb', text, NaN)) ?? SIZES_MB[size],
     rounds: positiveInteger('--rounds', values.rounds, ROUNDS),
-    ways: waysOf(values.only),
+    ways: values.only === undefined ? WAY_NAMES : named('--only', values.only, WAY_NAMES),
     json: values.json,
   }
-}
-
-function waysOf(only: string | undefined): readonly Way[] {
-  if (only === undefined) return WAY_NAMES
-  const names = only.split(',').map((name) => name.trim())
-  const unknown = names.find((name) => !WAY_NAMES.some((way) => way === name))
-  if (unknown !== undefined) return refuse(`--only: there is no ${unknown}; see --help.`)
-  return WAY_NAMES.filter((way) => names.includes(way))
 }

@@ -1,7 +1,8 @@
 /** The ways to bring a checkpoint back: ours, with tables from storage or from local disk, and Flink's. */
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { inChild } from '../harness/child-process.js'
+import { withWorkDirectory } from '../harness/command-line.js'
 import { buildFlinkCheckpoint, restoreWithFlink, type FlinkRestore } from '../peers/flink/run.js'
 import type { Measurement } from '../rescale/measurement.js'
 import { RECORD_BYTES } from '../rescale/records.js'
@@ -45,7 +46,9 @@ export async function writeRecordsFile(
 ): Promise<string> {
   const path = join(root, 'records')
   const records = Math.ceil((stateMb * 1e6) / RECORD_BYTES)
-  await inScratch(root, (scratch) => inChild(CHILD, 'writeRecords', ours, scratch, records, path))
+  await withWorkDirectory(root, (scratch) =>
+    inChild(CHILD, 'writeRecords', ours, scratch, records, path),
+  )
   return path
 }
 
@@ -69,7 +72,7 @@ export function restore(
   parallelism: number,
   verify: boolean,
 ): Promise<Measurement | FlinkRestore> {
-  return inScratch(root, async (workDirectory) => {
+  return withWorkDirectory(root, async (workDirectory) => {
     if (way !== 'flink') {
       const from = TABLES_FROM[way]
       return inChild<Measurement>(CHILD, 'restore', from, ours, workDirectory, parallelism, verify)
@@ -79,13 +82,4 @@ export function restore(
     if ('absent' in result) throw new Error(result.absent)
     return result
   })
-}
-
-async function inScratch<T>(root: string, use: (directory: string) => Promise<T>): Promise<T> {
-  const directory = await mkdtemp(join(root, 'work-'))
-  try {
-    return await use(directory)
-  } finally {
-    await rm(directory, { recursive: true, force: true })
-  }
 }

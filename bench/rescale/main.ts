@@ -2,10 +2,14 @@
  * `npm run bench:rescale`: what it costs to come back at another parallelism, by adopting tables and by the two ways of doing without.
  * Only ratios within one run are judged.
  */
-import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { inChild } from '../harness/child-process.js'
-import { finishPart, say, withTemporaryDirectory } from '../harness/command-line.js'
+import {
+  finishPart,
+  say,
+  withTemporaryDirectory,
+  withWorkDirectory,
+} from '../harness/command-line.js'
 import { rotated } from '../harness/statistics.js'
 import { verifiedOf, type Measurement, type Verified } from './measurement.js'
 import { readOptions, STATE_MB, type Options } from './options.js'
@@ -41,13 +45,12 @@ async function build(root: string, parallelism: number, stateMb: number): Promis
 }
 
 /** One measurement in a process and an empty directory of its own. Throws where the contents are not those written. */
-async function measure(
+function measure(
   name: Contender,
   { root, sources, to }: Place,
   verify: Verified,
 ): Promise<Measurement> {
-  const work = await mkdtemp(join(root, 'work-'))
-  try {
+  return withWorkDirectory(root, async (work) => {
     const measurement = await inChild<Measurement>(CHILD, name, sources, work, to, verify)
     const { elapsedMs, cpuMs } = measurement
     say(
@@ -55,9 +58,7 @@ async function measure(
     )
     if (verify !== 'none') checkContents(name, { root, sources, to }, verify, measurement)
     return measurement
-  } finally {
-    await rm(work, { recursive: true, force: true })
-  }
+  })
 }
 
 function checkContents(

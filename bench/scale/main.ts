@@ -1,8 +1,13 @@
 /** `npm run bench:scale`: throughput and memory as keys and parallelism grow, and checkpoints as the state grows. */
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { inChild, reasonOf } from '../harness/child-process.js'
-import { finishPart, say, withTemporaryDirectory } from '../harness/command-line.js'
+import {
+  finishPart,
+  say,
+  withTemporaryDirectory,
+  withWorkDirectory,
+} from '../harness/command-line.js'
 import { figureTable } from '../harness/figure-table.js'
 import { rotated } from '../harness/statistics.js'
 import type { CheckpointFigures } from './checkpoint-cost.js'
@@ -12,15 +17,6 @@ import { ScaleReport } from './report.js'
 import type { ParallelFigures, ThroughputFigures } from './throughput.js'
 
 const CHILD = new URL('child.ts', import.meta.url)
-
-async function inDirectory<T>(root: string, use: (directory: string) => Promise<T>): Promise<T> {
-  const directory = await mkdtemp(join(root, 'work-'))
-  try {
-    return await use(directory)
-  } finally {
-    await rm(directory, { recursive: true, force: true })
-  }
-}
 
 function sayThroughput(
   about: string,
@@ -55,7 +51,9 @@ async function attempt(
 
 async function overKeys(root: string, options: Options, report: ScaleReport): Promise<void> {
   for (const keyCount of options.sizes.keyCounts) {
-    await inDirectory(root, (directory) => atKeyCount(keyCount, root, directory, options, report))
+    await withWorkDirectory(root, (directory) =>
+      atKeyCount(keyCount, root, directory, options, report),
+    )
   }
 }
 
@@ -92,13 +90,13 @@ function measureKeys(
   keyCount: number,
 ): Promise<ThroughputFigures> {
   const measured = { keyCount, millis, memoryBytes }
-  return inDirectory(root, (work) =>
+  return withWorkDirectory(root, (work) =>
     inChild(CHILD, 'measureThroughput', contender, filled, work, measured),
   )
 }
 
 function overParallelism(root: string, options: Options, report: ScaleReport): Promise<void> {
-  return inDirectory(root, async (directory) => {
+  return withWorkDirectory(root, async (directory) => {
     const { parallelKeys: keyCount, parallelisms } = options.sizes
     const filled = join(directory, 'filled')
     say(`Filling ${keyCount} keys, to be divided`)
@@ -107,7 +105,7 @@ function overParallelism(root: string, options: Options, report: ScaleReport): P
     const measured = { keyCount, millis, memoryBytes }
     for (let round = 0; round < options.rounds; round++) {
       for (const parallelism of rotated(parallelisms, round)) {
-        const figures = await inDirectory(root, (work) =>
+        const figures = await withWorkDirectory(root, (work) =>
           inChild<ParallelFigures>(CHILD, 'measureParallel', parallelism, filled, work, measured),
         )
         report.addParallelism(parallelism, figures)
@@ -118,7 +116,7 @@ function overParallelism(root: string, options: Options, report: ScaleReport): P
 }
 
 function checkpointCost(root: string, options: Options, report: ScaleReport): Promise<void> {
-  return inDirectory(root, async (directory) => {
+  return withWorkDirectory(root, async (directory) => {
     const { statesMb } = options.sizes
     const filled = (stateMb: number): string => join(directory, `${stateMb}-mb`)
     for (const stateMb of statesMb) {
@@ -127,7 +125,7 @@ function checkpointCost(root: string, options: Options, report: ScaleReport): Pr
     }
     for (let round = 0; round < options.rounds; round++) {
       for (const stateMb of rotated(statesMb, round)) {
-        const figures = await inDirectory(root, (work) =>
+        const figures = await withWorkDirectory(root, (work) =>
           inChild<CheckpointFigures>(
             CHILD,
             'measureCheckpoints',

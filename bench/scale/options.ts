@@ -1,5 +1,11 @@
 /** The command line of this part. Ends the process with status 2 when it asks for what is not there, or contradicts itself. */
-import { positiveInteger, readCommandLine, refuse } from '../harness/command-line.js'
+import {
+  named,
+  positiveInteger,
+  readCommandLine,
+  refuse,
+  selected,
+} from '../harness/command-line.js'
 import type { BenchPart } from '../harness/part.js'
 import { COUNTER_CONTENDERS, OURS, type CounterContender } from './names.js'
 
@@ -129,16 +135,10 @@ function listText(values: readonly (string | number)[]): string {
 
 /** `only` may leave out either kind: then all of it is meant that has part in what is named of the other. */
 function chosenOf(only: string | undefined): Pick<Options, 'subjects' | 'contenders'> {
-  const names: readonly string[] = only?.split(',').map((name) => name.trim()) ?? []
-  const known: readonly string[] = [...SUBJECTS, ...COUNTER_CONTENDERS]
-  const unknown = names.find((name) => !known.includes(name))
-  if (unknown !== undefined) refuse(`--only: there is no ${unknown}; see --help.`)
-  const meant = <T extends string>(all: readonly T[]): readonly T[] => {
-    const named = all.filter((name) => names.includes(name))
-    return named.length === 0 ? all : named
-  }
-  const pairs = meant(SUBJECTS).flatMap((subject) =>
-    meant(COUNTER_CONTENDERS)
+  const known = [...SUBJECTS, ...COUNTER_CONTENDERS]
+  const names = only === undefined ? [] : named('--only', only, known)
+  const pairs = selected(SUBJECTS, names).flatMap((subject) =>
+    selected(COUNTER_CONTENDERS, names)
       .filter((contender) => CONTENDERS_OF[subject].includes(contender))
       .map((contender) => ({ subject, contender })),
   )

@@ -11,6 +11,7 @@ import {
   readCommandLine,
   refuse,
   say,
+  selected,
   withTemporaryDirectory,
 } from '../harness/command-line.js'
 import { buildFlink, runFlink, type FlinkBackend } from '../peers/flink/run.js'
@@ -198,12 +199,6 @@ function printTable(rows: readonly Row[], contenders: readonly ContenderName[]):
     })
   }
   say(table.render())
-}
-
-/** `names` may leave out either kind: then all of it is meant. */
-function selected<T extends string>(all: readonly T[], names: readonly string[]): readonly T[] {
-  const chosen = all.filter((name) => names.includes(name))
-  return chosen.length === 0 ? all : chosen
 }
 
 function namesOf(only: string | undefined): string[] {

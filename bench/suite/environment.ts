@@ -125,7 +125,8 @@ export function machineSlug({ cpu, cores }: Machine): string {
   return `${slug === '' ? 'unknown' : slug}-${cores}-cores`
 }
 
-function contenderVersions(contenders: readonly string[]): Record<string, string> {
+/** `contenders` are the names of those that were measured, or were to be. */
+export function contenderVersions(contenders: readonly string[]): Record<string, string> {
   const met = PRODUCTS.filter((product) =>
     contenders.some((name) => product.contenders.some((start) => name.startsWith(start))),
   )

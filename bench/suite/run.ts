@@ -7,7 +7,7 @@
  */
 import { join } from 'node:path'
 import { say } from '../harness/command-line.js'
-import { loadNow, theseVersions, thisMachine } from './environment.js'
+import { contenderVersions, loadNow, theseVersions, thisMachine } from './environment.js'
 import { readmeFigures } from './figures.js'
 import type { SuitePart } from './parts.js'
 import { reportHtml } from './report/report.js'
@@ -37,7 +37,7 @@ export async function measure(
     say(endText(measured))
     const all = [...result.parts, measured]
     // Some are installed when they are first measured.
-    const { contenders } = theseVersions(all.flatMap(contendersOf))
+    const contenders = contenderVersions(all.flatMap(contendersOf))
     result = { ...result, versions: { ...versions, contenders }, parts: all }
     if (index === parts.length - 1) result = { ...result, finishedAt: new Date().toISOString() }
     write(directory, result)

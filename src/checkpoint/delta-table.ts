@@ -73,7 +73,7 @@ export async function mergeDeltas(
       sketch.add(keyHash, entry.userKey.length + entry.value.length)
       if (!options.slicer.due(entry.value.length)) continue
       throwIfAborted(options.signal)
-      if (table.shouldFlush) await table.flush()
+      await table.flushPieces()
       await options.slicer.pause()
     }
     const file = await table.finish()

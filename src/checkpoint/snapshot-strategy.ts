@@ -302,12 +302,14 @@ export class SnapshotStrategy {
   }
 
   #sweep(): void {
+    const { onSwept } = this.#options
     const plans = [...this.#running].map(({ plan }) => plan)
     const pending = [...this.#pending.values()]
     this.#deltas.sweep([this.#completed, ...pending, ...plans].flatMap(localTables))
+    if (onSwept === undefined) return
     const kept = [this.#completed, ...pending.slice(-KEPT_PENDING_MAX), ...plans]
     const bases = kept.flatMap(({ base }) => base)
-    this.#options.onSwept?.(new Set(bases.map(({ identity }) => identity)))
+    onSwept(new Set(bases.map(({ identity }) => identity)))
   }
 }
 

@@ -61,7 +61,7 @@ export function adoptCells(table: StateTable, codec: CellCodec): void {
   const decoded = table.young.map((bucket) =>
     Array.from(bucket ?? [], ([identity, cell]) => [identity, adopted(cell, codec)] as const),
   )
-  table.takeCached()
+  table.dropCached()
   table.codec = codec
   for (const [offset, cells] of decoded.entries()) {
     for (const [identity, cell] of cells ?? []) table.cache(offset, identity, cell)

@@ -146,7 +146,7 @@ class Tables {
   }
 
   async flush(): Promise<void> {
-    if (this.#table?.shouldFlush === true) await this.#table.flush()
+    await this.#table?.flushPieces()
   }
 
   /** Ends the table, if there is one, and begins another. */

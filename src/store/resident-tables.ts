@@ -61,7 +61,7 @@ export class ResidentTables {
           table.add(entry.key, coveredSequence, ValueType.Value, entry.value)
         }
         if (entry === undefined ? this.#slicer.overdue() : this.#slicer.due(entry.value?.length)) {
-          if (table?.shouldFlush === true) await table.flush()
+          await table?.flushPieces()
           await this.#slicer.pause()
         }
         if (table !== undefined && table.writtenBytes >= TABLE_BYTES) {

@@ -298,18 +298,16 @@ export class StateTable {
     return cell === undefined ? undefined : entryOf(cell, epoch, subkey)
   }
 
-  /** Takes everything out of the read cache. */
-  takeCached(): Buckets {
-    const taken = this.young
-    this.young = []
+  /** Empties the read cache. */
+  dropCached(): void {
     let bytes = 0
-    for (const bucket of taken) {
+    for (const bucket of this.young) {
       for (const [identity, cell] of bucket ?? []) {
         bytes += MAP_ENTRY_BYTES + elementBytes(identity) + cellBytes(cell)
       }
     }
+    this.young = []
     this.#owner.chargeCache(-bytes)
-    return taken
   }
 
   /** All layers in memory, newest first. */

@@ -66,11 +66,6 @@ export class TableFileWriter {
     return this.chunkBytes
   }
 
-  /** Whether enough is waiting for a `flush` to be worth its turns of the event loop. */
-  get shouldFlush(): boolean {
-    return this.chunkBytes >= PIECE_BYTES
-  }
-
   /** Bytes of the table so far, flushed or not; the block being built is not among them. */
   get writtenBytes(): number {
     return this.writer.writtenBytes
@@ -94,6 +89,11 @@ export class TableFileWriter {
       this.flushing = undefined
     }
     this.throwIfAborted()
+  }
+
+  /** As `flush`, for the pauses in the middle of a table: only where as much is waiting as is worth its turns of the event loop. */
+  async flushPieces(): Promise<void> {
+    if (this.chunkBytes >= PIECE_BYTES) await this.flush()
   }
 
   /**

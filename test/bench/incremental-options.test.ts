@@ -1,25 +1,11 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { readOptions } from '../../bench/incremental/options.js'
+import { caughtRefusals } from './refusals.js'
 
 // The process here is not the benchmark's: it ends with nobody.
 vi.mock('../../bench/harness/lifetime.js')
 
-let said = ''
-
-beforeEach(() => {
-  said = ''
-  vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
-    said += String(text)
-    return true
-  })
-  vi.spyOn(process, 'exit').mockImplementation((code) => {
-    throw new Error(`exit ${code}`)
-  })
-})
-
-afterEach(() => {
-  vi.restoreAllMocks()
-})
+const said = caughtRefusals()
 
 describe('the command line', () => {
   it.each([
@@ -35,7 +21,7 @@ describe('the command line', () => {
     ['--rounds 3', 'See --help'],
   ])('refuses %s', (line, why) => {
     expect(() => readOptions(line.split(' '))).toThrow('exit 2')
-    expect(said).toContain(why)
+    expect(said()).toContain(why)
   })
 
   it('takes contenders that have something to do', () => {

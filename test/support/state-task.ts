@@ -55,6 +55,8 @@ export interface StateTaskOptions {
   readonly policy?: Partial<RebasePolicy>
   readonly clock?: Clock
   readonly memory?: number
+  /** The in-memory backend works in the task's directory then. */
+  readonly localRecovery?: boolean
 }
 
 export interface TaskStates {
@@ -213,15 +215,16 @@ export class StateTask {
 export function stateBackendOf(
   kind: BackendKind,
   directory: string,
-  { policy, clock, memory = SMALL_MEMORY_BYTES }: StateTaskOptions,
+  { policy, clock, memory = SMALL_MEMORY_BYTES, localRecovery = false }: StateTaskOptions,
 ): StateBackend {
   const common = {
     memory,
     ...(policy === undefined ? {} : { rebasePolicy: policy }),
     ...(clock === undefined ? {} : { clock }),
+    localRecovery,
   }
   return kind === 'hashmap'
-    ? new HashMapStateBackend(common)
+    ? new HashMapStateBackend({ ...common, ...(localRecovery ? { directory } : {}) })
     : new LevelDBStateBackend({ directory, ...common })
 }
 
