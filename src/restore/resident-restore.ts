@@ -68,7 +68,7 @@ class ResidentLoader {
     }
     const header = meta.kind === 'list' || meta.kind === 'map' ? rawSpilledHeader(value) : undefined
     const cell = header ?? new Encoded(value)
-    table.cache(offset, identity, cell)
+    table.cached.put(offset, identity, cell)
     this.#spilled = header === undefined ? undefined : { offset, identity, cell: header, table }
   }
 

@@ -58,13 +58,13 @@ function writeText(cell: Cell | SpilledEntry, out: ByteWriter): void {
 
 /** Decodes all cells of a table that was restored raw, and lets it use `codec` from now on. When one cannot be decoded, all stay raw. */
 export function adoptCells(table: StateTable, codec: CellCodec): void {
-  const decoded = table.young.map((bucket) =>
+  const decoded = table.cached.young.map((bucket) =>
     Array.from(bucket ?? [], ([identity, cell]) => [identity, adopted(cell, codec)] as const),
   )
-  table.dropCached()
+  table.cached.clear()
   table.codec = codec
   for (const [offset, cells] of decoded.entries()) {
-    for (const [identity, cell] of cells ?? []) table.cache(offset, identity, cell)
+    for (const [identity, cell] of cells ?? []) table.cached.put(offset, identity, cell)
   }
 }
 

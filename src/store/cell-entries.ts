@@ -11,8 +11,8 @@ import { writeCompositeKeyPrefix, writeVoidNamespace } from '../record/composite
 import type { KeyGroup } from '../record/key-group.js'
 import type { KeyIdentity, KeySerializer } from '../record/key-serializer.js'
 import type { CellCodec } from './cell-codec.js'
-import { Spilled, TOMBSTONE, type Cell } from './cell.js'
-import { writeEpoch, type Buckets, type StateTable } from './state-table.js'
+import { Spilled, TOMBSTONE, type Buckets, type Cell } from './cell.js'
+import { writeEpoch, type StateTable } from './state-table.js'
 import type { RawValue } from './write-buffer.js'
 
 /** Keys collected from one map between two places to pause: about a millisecond. */

@@ -60,6 +60,9 @@ export const CONTAINER_BYTES = 200
 
 export type Cell = Element | PackedList | PackedMap | Spilled | Tombstone
 
+/** One layer of cells: by key group, counted from the first of the backend's range. A key group without cells has no map. */
+export type Buckets = (Map<KeyIdentity, Cell> | undefined)[]
+
 /** Estimated memory of a cell, without the map entry that holds it. */
 export function cellBytes(cell: Cell): number {
   // As much as a number, so that a number and a tombstone replace each other without a look at what was there (`StateTable.set`).

@@ -11,7 +11,8 @@ import { TableFileWriter } from '../table/table-file.js'
 import type { TableWriterOptions } from '../table/table-writer.js'
 import { cellEntries } from './cell-entries.js'
 import type { CapturedTable, CapturedTables, CapturePreview } from './leveldb-store.js'
-import type { Buckets, StateTable } from './state-table.js'
+import type { Buckets } from './cell.js'
+import type { StateTable } from './state-table.js'
 import type { WriteBuffer } from './write-buffer.js'
 
 /** Small enough to be clipped and uploaded in parallel, large enough to be few. */
@@ -80,7 +81,7 @@ export class ResidentTables {
 
   #entries(): ReturnType<typeof cellEntries> {
     const layers = new Map<StateTable, Buckets>()
-    for (const table of this.#buffer.tables.values()) layers.set(table, table.young)
+    for (const table of this.#buffer.tables.values()) layers.set(table, table.cached.young)
     const { keySerializer, startKeyGroup, numberOfKeyGroups } = this.#buffer
     return cellEntries({
       keySerializer,

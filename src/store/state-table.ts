@@ -7,7 +7,6 @@
  * Invariants
  * I1 A layer shadows those below it: active, frozen from newest to oldest, young cache, old cache, store.
  * I2 Only the active layer is written by states; a packed or spilled cell that came from below is copied first (`put`).
- * I3 No `Spilled` is in both layers of the read cache: it grows by the entries that are read, which are charged to the young one.
  */
 import type { Buffer } from 'node:buffer'
 import { ByteWriter, type ByteReader } from '../common/bytes.js'
@@ -15,25 +14,23 @@ import { writeCompositeKeyPrefix, writeVoidNamespace } from '../record/composite
 import type { KeyIdentity, KeySerializer } from '../record/key-serializer.js'
 import type { CellCodec } from './cell-codec.js'
 import {
-  CONTAINER_BYTES,
   Spilled,
   TOMBSTONE,
   cellBytes,
-  spilledMappingBytes,
+  type Buckets,
   type Cell,
   type SpilledEntry,
   type Tombstone,
 } from './cell.js'
 import { MAP_ENTRY_BYTES, elementBytes, flattened } from './element.js'
-
-/** One layer: by key group, counted from the first of the backend's range. A key group without cells has no map. */
-export type Buckets = (Map<KeyIdentity, Cell> | undefined)[]
+import type { CachedCells, ReadCache } from './read-cache.js'
 
 /** What a table needs of the write buffer that owns it. */
 export interface StateTableOwner {
   readonly keySerializer: KeySerializer<unknown>
   readonly startKeyGroup: number
   readonly numberOfKeyGroups: number
+  readonly readCache: ReadCache
   /** Whether the layers are all there is: what they do not know is absent. */
   readonly resident: boolean
   /** Whether the store held nothing when the owner was made. */
@@ -45,10 +42,6 @@ export interface StateTableOwner {
   beginWrite(): void
   /** Accounts for active cells that grew (or shrank) by `bytes`. Never throws. */
   charge(bytes: number): void
-  /** Accounts for cells of the young cache; may evict. */
-  chargeCache(bytes: number): void
-  /** Accounts for a cell of `bytes` that was taken out of the old cache. */
-  releaseOld(bytes: number): void
   /** A point read below all layers; `undefined` when absent. The bytes are the caller's own. */
   load(key: Buffer): Buffer | undefined
 }
@@ -71,8 +64,7 @@ export class StateTable {
   active: Buckets = []
   /** Newest first. */
   frozen: readonly Buckets[] = []
-  young: Buckets = []
-  old: Buckets = []
+  readonly cached: CachedCells
   readonly #owner: StateTableOwner
   readonly #key = new ByteWriter()
   /** Whether the active layer never held anything but numbers and tombstones, which weigh the same. */
@@ -83,6 +75,7 @@ export class StateTable {
     this.name = name
     this.codec = codec
     this.#owner = owner
+    this.cached = owner.readCache.create()
     this.mayBeStored = !owner.resident && !owner.storeWasEmpty
   }
 
@@ -139,23 +132,7 @@ export class StateTable {
       const cell = this.frozen[i]?.[keyGroupOffset]?.get(identity)
       if (cell !== undefined) return cell
     }
-    const cached = this.young[keyGroupOffset]?.get(identity)
-    if (cached !== undefined) return cached
-    const aging = this.old[keyGroupOffset]?.get(identity)
-    if (aging !== undefined) {
-      // The type first: `instanceof` alone would cost a number a tenth of its way back.
-      if (typeof aging === 'object' && aging instanceof Spilled) {
-        this.#takeOld(keyGroupOffset, identity, aging)
-      }
-      this.cache(keyGroupOffset, identity, aging)
-    }
-    return aging
-  }
-
-  /** Before a spilled cell of the old cache goes into the young one (I3). Any other never changes there and may be in both. */
-  #takeOld(keyGroupOffset: number, identity: KeyIdentity, cell: Spilled): void {
-    this.old[keyGroupOffset]?.delete(identity)
-    this.#owner.releaseOld(MAP_ENTRY_BYTES + elementBytes(identity) + cell.bytes)
+    return this.cached.find(keyGroupOffset, identity)
   }
 
   /** A whole write operation: `beginWrite` and `set`. */
@@ -203,60 +180,6 @@ export class StateTable {
     this.#owner.charge(bytes)
   }
 
-  /** Puts a clean cell into the read cache, or replaces the one there. */
-  cache(keyGroupOffset: number, identity: KeyIdentity, cell: Cell): void {
-    const bucket = (this.young[keyGroupOffset] ??= new Map<KeyIdentity, Cell>())
-    const replaced = bucket.get(identity)
-    if (replaced === undefined) {
-      const kept = flattened(identity)
-      bucket.set(kept, cell)
-      this.#owner.chargeCache(MAP_ENTRY_BYTES + elementBytes(kept) + cellBytes(cell))
-    } else {
-      bucket.set(identity, cell)
-      this.#owner.chargeCache(cellBytes(cell) - cellBytes(replaced))
-    }
-  }
-
-  /** Puts a clean spilled cell into the read cache, without its entries; those that the young cache has of its epoch stay. */
-  cacheHeader(keyGroupOffset: number, identity: KeyIdentity, header: Spilled): void {
-    const cached = this.young[keyGroupOffset]?.get(identity)
-    if (cached instanceof Spilled && cached.epoch === header.epoch) {
-      cached.chunkCount = header.chunkCount
-    } else {
-      const { epoch, chunkCount } = header
-      const empty = new Spilled(epoch, chunkCount, new Map(), CONTAINER_BYTES)
-      this.cache(keyGroupOffset, identity, empty)
-    }
-  }
-
-  /** Puts one clean entry of a spilled cell into the read cache, or replaces the one there. A resident cache keeps no removed ones. */
-  cacheEntry(
-    keyGroupOffset: number,
-    identity: KeyIdentity,
-    header: Spilled,
-    subkey: KeyIdentity,
-    entry: SpilledEntry | Tombstone,
-  ): void {
-    const cached = this.young[keyGroupOffset]?.get(identity)
-    if (!(cached instanceof Spilled) || cached.epoch !== header.epoch) {
-      const { epoch, chunkCount } = header
-      const entries = new Map<KeyIdentity, SpilledEntry | Tombstone>([[flattened(subkey), entry]])
-      const bytes = CONTAINER_BYTES + spilledMappingBytes(subkey, entry)
-      this.cache(keyGroupOffset, identity, new Spilled(epoch, chunkCount, entries, bytes))
-      return
-    }
-    const replaced = cached.entries.get(subkey)
-    let grown = replaced === undefined ? 0 : -spilledMappingBytes(subkey, replaced)
-    if (this.#owner.resident && entry === TOMBSTONE) {
-      cached.entries.delete(subkey)
-    } else {
-      cached.entries.set(replaced === undefined ? flattened(subkey) : subkey, entry)
-      grown += spilledMappingBytes(subkey, entry)
-    }
-    cached.bytes += grown
-    this.#owner.chargeCache(grown)
-  }
-
   /** One entry of a spilled cell whose newest header has `epoch`. */
   findEntry(
     keyGroupOffset: number,
@@ -272,7 +195,7 @@ export class StateTable {
     // A suspended scan may hold the header of a cell that was cleared since, and must not bring it back.
     const current = this.findInMemory(keyGroupOffset, identity)
     if (current instanceof Spilled && current.epoch === header.epoch) {
-      this.cacheEntry(keyGroupOffset, identity, current, subkey, entry)
+      this.cached.putEntry(keyGroupOffset, identity, current, subkey, entry)
     }
     return entry
   }
@@ -291,31 +214,19 @@ export class StateTable {
       if (cell !== undefined) entry = entryOf(cell, epoch, subkey)
     }
     if (entry !== undefined) return entry
-    cell = this.young[keyGroupOffset]?.get(identity)
+    cell = this.cached.young[keyGroupOffset]?.get(identity)
     if (cell !== undefined) entry = entryOf(cell, epoch, subkey)
     if (entry !== undefined) return entry
-    cell = this.old[keyGroupOffset]?.get(identity)
+    cell = this.cached.old[keyGroupOffset]?.get(identity)
     return cell === undefined ? undefined : entryOf(cell, epoch, subkey)
-  }
-
-  /** Empties the read cache. */
-  dropCached(): void {
-    let bytes = 0
-    for (const bucket of this.young) {
-      for (const [identity, cell] of bucket ?? []) {
-        bytes += MAP_ENTRY_BYTES + elementBytes(identity) + cellBytes(cell)
-      }
-    }
-    this.young = []
-    this.#owner.chargeCache(-bytes)
   }
 
   /** All layers in memory, newest first. */
   *layers(): Generator<Buckets> {
     yield this.active
     yield* this.frozen
-    yield this.young
-    yield this.old
+    yield this.cached.young
+    yield this.cached.old
   }
 
   /** The layers that the store does not have yet, newest first. */
@@ -355,7 +266,7 @@ export class StateTable {
   #readThrough(keyGroupOffset: number, identity: KeyIdentity): Cell {
     if (!this.mayBeStored) return TOMBSTONE
     const cell = this.#load(keyGroupOffset, identity)
-    this.cache(keyGroupOffset, identity, cell)
+    this.cached.put(keyGroupOffset, identity, cell)
     return cell
   }
 

@@ -17,10 +17,11 @@ import { StateBackendError } from '../errors.js'
 import type { KeyGroupRange } from '../record/key-group-range.js'
 import type { KeyIdentity, KeySerializer } from '../record/key-serializer.js'
 import type { CellCodec } from './cell-codec.js'
-import { Spilled, TOMBSTONE, cellBytes, type Cell } from './cell.js'
+import { Spilled, TOMBSTONE, type Buckets } from './cell.js'
 import { MAP_ENTRY_BYTES, elementBytes } from './element.js'
 import type { MemoryShare } from './memory-budget.js'
-import { StateTable, type Buckets, type StateTableOwner } from './state-table.js'
+import { ReadCache } from './read-cache.js'
+import { StateTable, type StateTableOwner } from './state-table.js'
 
 /** Two generations fit: one being filled, one being written. */
 const GENERATION_FRACTION = 0.45
@@ -61,6 +62,7 @@ export class WriteBuffer implements StateTableOwner {
   readonly numberOfKeyGroups: number
   readonly resident: boolean
   readonly storeWasEmpty: boolean
+  readonly readCache: ReadCache
   readonly #options: WriteBufferOptions
   readonly #tables = new Map<number, StateTable>()
   readonly #frozen: Generation[] = []
@@ -71,8 +73,6 @@ export class WriteBuffer implements StateTableOwner {
   #generationCount = 0
   #activeBytes = 0
   #frozenBytes = 0
-  #youngBytes = 0
-  #oldBytes = 0
   /** The most that was held since the last freeze, and between the one before and that. */
   #peakBytes = 0
   #lastPeakBytes = 0
@@ -87,6 +87,8 @@ export class WriteBuffer implements StateTableOwner {
     this.#generationBytesMax = options.memory.writeBufferBytes * GENERATION_FRACTION
     this.#drainBytes = options.memory.writeBufferBytes * DRAIN_FRACTION
     this.#totalBytes = options.memory.writeBufferBytes + options.memory.readCacheBytes
+    const cacheBytesMax = this.resident ? Infinity : this.#totalBytes
+    this.readCache = new ReadCache(this.numberOfKeyGroups, cacheBytesMax)
   }
 
   /** State tables, by state id. */
@@ -104,7 +106,7 @@ export class WriteBuffer implements StateTableOwner {
   }
 
   get cachedBytes(): number {
-    return this.#youngBytes + this.#oldBytes
+    return this.readCache.bytes
   }
 
   get needsDrain(): boolean {
@@ -147,34 +149,12 @@ export class WriteBuffer implements StateTableOwner {
   /** The buffer holds more than of late: the cache makes room where it has taken that (I4). */
   #rise(): void {
     this.#peakBytes = this.heldBytes
-    while (
-      !this.resident &&
-      this.cachedBytes > 0 &&
-      this.heldBytes + this.cachedBytes > this.#totalBytes
-    ) {
-      this.#evict()
-    }
+    this.#limitCache()
   }
 
-  chargeCache(bytes: number): void {
-    this.#youngBytes += bytes
+  #limitCache(): void {
     if (this.resident) return
-    const cacheBytesMax = this.#totalBytes - Math.max(this.#peakBytes, this.#lastPeakBytes)
-    if (this.#youngBytes >= cacheBytesMax / 2 || this.cachedBytes > cacheBytesMax) this.#evict()
-  }
-
-  /** The young half becomes the old one, and that is dropped. */
-  #evict(): void {
-    for (const table of this.#tables.values()) {
-      table.old = table.young
-      table.young = []
-    }
-    this.#oldBytes = this.#youngBytes
-    this.#youngBytes = 0
-  }
-
-  releaseOld(bytes: number): void {
-    this.#oldBytes -= bytes
+    this.readCache.limitTo(this.#totalBytes - Math.max(this.#peakBytes, this.#lastPeakBytes))
   }
 
   load(key: Buffer): Buffer | undefined {
@@ -209,6 +189,7 @@ export class WriteBuffer implements StateTableOwner {
     this.#activeBytes = 0
     this.#lastPeakBytes = this.#peakBytes
     this.#peakBytes = this.heldBytes
+    this.#limitCache()
     return generation
   }
 
@@ -220,8 +201,13 @@ export class WriteBuffer implements StateTableOwner {
         if (bucket === undefined) continue
         for (const [identity, cell] of bucket) {
           if (slicer.due()) await slicer.pause()
-          if (cell instanceof Spilled) await foldSpilled(table, offset, identity, cell, slicer)
-          else this.#fold(table, offset, identity, cell)
+          if (cell instanceof Spilled) {
+            await this.#foldSpilled(table, offset, identity, cell, slicer)
+          } else if (this.resident && cell === TOMBSTONE) {
+            table.cached.remove(offset, identity)
+          } else {
+            table.cached.put(offset, identity, cell)
+          }
         }
       }
     }
@@ -244,34 +230,25 @@ export class WriteBuffer implements StateTableOwner {
     }
   }
 
-  #fold(table: StateTable, offset: number, identity: KeyIdentity, cell: Cell): void {
-    if (this.resident && cell === TOMBSTONE) this.#forget(table, offset, identity)
-    else table.cache(offset, identity, cell)
-  }
-
-  #forget(table: StateTable, offset: number, identity: KeyIdentity): void {
-    const bucket = table.young[offset]
-    const cell = bucket?.get(identity)
-    if (bucket === undefined || cell === undefined) return
-    bucket.delete(identity)
-    this.#youngBytes -= MAP_ENTRY_BYTES + elementBytes(identity) + cellBytes(cell)
-  }
-}
-
-/**
- * Entry by entry, since one map may be most of a generation. The written cell may still be read by a suspended scan and is never
- * changed; what is half folded is hidden by the frozen generation.
- */
-async function foldSpilled(
-  table: StateTable,
-  offset: number,
-  identity: KeyIdentity,
-  written: Spilled,
-  slicer: Slicer,
-): Promise<void> {
-  table.cacheHeader(offset, identity, written)
-  for (const [subkey, entry] of written.entries) {
-    if (slicer.due()) await slicer.pause()
-    table.cacheEntry(offset, identity, written, subkey, entry)
+  /**
+   * Entry by entry, since one map may be most of a generation. The written cell may still be read by a suspended scan and is never
+   * changed; what is half folded is hidden by the frozen generation.
+   */
+  async #foldSpilled(
+    { cached }: StateTable,
+    offset: number,
+    identity: KeyIdentity,
+    written: Spilled,
+    slicer: Slicer,
+  ): Promise<void> {
+    cached.putHeader(offset, identity, written)
+    for (const [subkey, entry] of written.entries) {
+      if (slicer.due()) await slicer.pause()
+      if (this.resident && entry === TOMBSTONE) {
+        cached.removeEntry(offset, identity, written, subkey)
+      } else {
+        cached.putEntry(offset, identity, written, subkey, entry)
+      }
+    }
   }
 }

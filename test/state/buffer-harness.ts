@@ -22,11 +22,12 @@ import {
   cellBytes,
   listBytes,
   spilledMappingBytes,
+  type Buckets,
   type Cell,
 } from '../../src/store/cell.js'
 import { MAP_ENTRY_BYTES, elementBytes, type Element } from '../../src/store/element.js'
 import { PACKED_MAP_BYTES, PackedMap } from '../../src/store/packed-map.js'
-import type { Buckets, StateTable } from '../../src/store/state-table.js'
+import type { StateTable } from '../../src/store/state-table.js'
 import { sweepRecordKey } from '../../src/store/sweeper.js'
 import { WriteBuffer, type Generation } from '../../src/store/write-buffer.js'
 

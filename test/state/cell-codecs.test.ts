@@ -179,13 +179,13 @@ describe('cells of a restored state that nobody registered', () => {
     })
     const { stateId } = typed.table('m')
     const table = raw.buffer.createTable(stateId, 'm', rawCellCodec)
-    for (const [offset, bucket] of typed.table('m').young.entries()) {
-      for (const [identity, cell] of bucket ?? []) table.cache(offset, identity, rawOf(cell))
+    for (const [offset, bucket] of typed.table('m').cached.young.entries()) {
+      for (const [identity, cell] of bucket ?? []) table.cached.put(offset, identity, rawOf(cell))
     }
 
     const expected = [...typed.stored].toSorted(([a], [b]) => (a < b ? -1 : 1))
     const written = () =>
-      cellEntries(raw.entriesOf({ layers: new Map([[table, table.young]]), raw: new Map() }))
+      cellEntries(raw.entriesOf({ layers: new Map([[table, table.cached.young]]), raw: new Map() }))
     const suspended = written()
     const seen = [suspended.next().value].map(copy)
     adoptCells(table, mapCodec)
@@ -203,7 +203,7 @@ describe('cells of a restored state that nobody registered', () => {
       readCacheBytes: 0,
     })
     const table = raw.buffer.createTable(1, 'v', rawCellCodec)
-    for (const key of [1, 2, 3]) table.cache(key, key, new Encoded(Buffer.from(`cell ${key}`)))
+    for (const key of [1, 2, 3]) table.cached.put(key, key, new Encoded(Buffer.from(`cell ${key}`)))
     const { cachedBytes } = raw.buffer
     const damaged = {
       ...rawCellCodec,
@@ -215,7 +215,7 @@ describe('cells of a restored state that nobody registered', () => {
     expect(() => adoptCells(table, damaged)).toThrow('this is damaged')
     expect(table.codec).toBe(rawCellCodec)
     expect(raw.buffer.cachedBytes).toBe(cachedBytes)
-    const keys = table.young.flatMap((bucket) => [...(bucket?.keys() ?? [])])
+    const keys = table.cached.young.flatMap((bucket) => [...(bucket?.keys() ?? [])])
     expect(keys).toEqual([1, 2, 3])
   })
 })
