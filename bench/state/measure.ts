@@ -3,6 +3,7 @@
  * until its time is up. What leaves another state than it found goes over all keys whatever that takes, in as many rounds for all, so
  * that every contender is asked the same of the same state. The frame is that of ../peers/flink/src/main/java/peer/StateBenchmark.java.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { isPromise, type Contender } from './contender.js'
 import { Inputs } from './inputs.js'
 import {
@@ -48,6 +49,11 @@ export const WARM_UP_ROUNDS = 3
 /** Between two looks at the clock: a contender that takes 100 µs each overshoots by a tenth of the usual round. */
 const TIMED_OPERATIONS = 200
 const CHECKED_OPERATIONS = 1000
+/** Of a processor, in `IDLE_LOOK_MS`: a process that does nothing but wait. */
+const IDLE_FRACTION_MAX = 0.2
+const IDLE_LOOK_MS = 100
+/** A minute: a contender that never rests is measured all the same. */
+const IDLE_LOOKS_MAX = 600
 
 /** How long an operation warms up whose rounds last `millis`. */
 export function warmUpMs(millis: number): number {
@@ -61,6 +67,7 @@ export async function measureGroup(
 ): Promise<GroupResult> {
   const inputs = new Inputs(options.keys)
   await setUp(group, contender, inputs)
+  await untilIdle()
   const results: OperationRates[] = []
   const checks: Record<string, number> = {}
   for (const operation of OPERATIONS[group]) {
@@ -132,6 +139,15 @@ class Rounds {
     do operations += await this.#pass.overKeys(round, keys, isOver)
     while (repeatable && !isOver())
     return { operations, elapsedMs: performance.now() - start, cpuMs: cpuMsSince(cpuStart) }
+  }
+}
+
+/** What the set-up leaves to other threads and later turns of the loop (flushes, compactions) is not on the operations' clock. */
+async function untilIdle(): Promise<void> {
+  for (let looks = 0; looks < IDLE_LOOKS_MAX; looks++) {
+    const start = process.cpuUsage()
+    await sleep(IDLE_LOOK_MS)
+    if (cpuMsSince(start) < IDLE_FRACTION_MAX * IDLE_LOOK_MS) return
   }
 }
 
