@@ -105,7 +105,8 @@ it('a read cache without a limit drops nothing and ages nothing', () => {
 type Operation =
   | { op: 'find' | 'put' | 'remove'; state: number; key: number; text: string }
   | { op: 'entry' | 'remove entry'; state: number; key: number; subkey: number; text: string }
-  | { op: 'header' | 'limit'; state: number; key: number; epoch: number }
+  | { op: 'header'; state: number; key: number; epoch: number }
+  | { op: 'limit'; state: number; limitBytes: number }
   | { op: 'clear'; state: number }
 
 const place = { state: fc.nat(1), key: fc.nat(9), text: fc.string({ maxLength: 30 }) }
@@ -117,9 +118,14 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
     subkey: fc.nat(5),
   }),
   fc.record({
-    op: fc.constantFrom('header' as const, 'limit' as const),
+    op: fc.constant('header' as const),
     ...place,
     epoch: fc.integer({ min: 1, max: 4 }),
+  }),
+  fc.record({
+    op: fc.constant('limit' as const),
+    state: fc.nat(1),
+    limitBytes: fc.integer({ min: 1000, max: 4000 }),
   }),
   fc.record({ op: fc.constant('clear' as const), state: fc.nat(1) }),
 )
@@ -127,7 +133,11 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
 /** The latest of each state and key; of a spilled one, with all of its entries. */
 type Model = Map<string, string | { readonly epoch: number; readonly entries: Map<number, string> }>
 
-function apply(cells: CachedCells, model: Model, step: Exclude<Operation, { op: 'clear' }>): void {
+function apply(
+  cells: CachedCells,
+  model: Model,
+  step: Exclude<Operation, { op: 'clear' | 'limit' }>,
+): void {
   const { key, state } = step
   const offset = key % 3
   const name = `${state} ${key}`
@@ -180,7 +190,7 @@ describe('after any operations', () => {
           if (step.op === 'clear') {
             cells.clear()
           } else if (step.op === 'limit') {
-            limitBytes = step.epoch * 1000
+            limitBytes = step.limitBytes
             cache.limitTo(limitBytes)
           } else {
             apply(cells, model, step)
