@@ -6,6 +6,7 @@
  * their own order; all of which msgpackr keeps. Written to disk: the order is frozen.
  */
 
+import { Buffer } from 'node:buffer'
 import { types } from 'node:util'
 
 /** Says what is wrong with a value; the serializer makes an error of it. */
@@ -59,13 +60,18 @@ class Inspection {
     const fields = value as Record<string, unknown>
     for (const name in fields) {
       if (!Object.hasOwn(fields, name)) continue
-      if (name === '__proto__') throw new NotEncodable('there is a field named __proto__ in it')
+      if (isReservedField(name)) throw new NotEncodable(`there is a field named ${name} in it`)
       checkText(name)
       this.#any(fields[name])
     }
   }
 
   #instance(value: object): void {
+    if (isMistaken(value)) {
+      throw new NotEncodable(
+        `there is ${describe(value)} in it, of which nothing or something else would come back`,
+      )
+    }
     if (value instanceof Map) {
       for (const [key, mapped] of value) {
         this.#any(key)
@@ -73,6 +79,8 @@ class Inspection {
       }
     } else if (value instanceof Set) {
       for (const item of value) this.#any(item)
+    } else if (types.isNativeError(value)) {
+      this.#error(value)
     } else if (!isLeaf(value)) {
       if (isOpaque(value)) {
         throw new NotEncodable(
@@ -82,6 +90,58 @@ class Inspection {
       this.#fields(value)
     }
   }
+
+  #error({ name, message, cause }: Error): void {
+    const inside = new Inspection()
+    for (const part of [name, message, cause]) inside.#any(part)
+    if (inside.negativeZeros === undefined) return
+    // An error is a leaf to whoever gives zeros their sign back.
+    throw new NotEncodable('there is an error caused by a -0 in it')
+  }
+}
+
+/** msgpackr keeps what it knows of a shape under `__keys__`, beside its fields: one object with such a field spoils those after it. */
+export function isReservedField(name: string): boolean {
+  return name === '__proto__' || name === '__keys__'
+}
+
+/** The typed arrays that msgpackr tells apart; it goes by the name of the constructor. */
+const typedArrays: ReadonlySet<unknown> = new Set([
+  Buffer,
+  Int8Array,
+  Uint8Array,
+  Uint8ClampedArray,
+  Int16Array,
+  Uint16Array,
+  Int32Array,
+  Uint32Array,
+  Float32Array,
+  Float64Array,
+  BigInt64Array,
+  BigUint64Array,
+])
+
+/**
+ * Whether msgpackr takes for something else what has its contents in internal slots: it knows a `Map` and a typed array by their
+ * constructor, the others by `instanceof`. So a subclass of `Map` would come back as an object without fields, one of a typed array not
+ * at all, and what is of another realm (`node:vm`) as an object or a string.
+ */
+function isMistaken(value: object): boolean {
+  if (types.isMap(value)) return value.constructor !== Map
+  if (types.isTypedArray(value)) return !typedArrays.has(value.constructor)
+  if (types.isGeneratorObject(value) || types.isMapIterator(value) || types.isSetIterator(value)) {
+    return true
+  }
+  // The message of an error of several would come back as its list.
+  if (types.isSharedArrayBuffer(value) || value instanceof AggregateError) return true
+  return !(value instanceof Object) && (types.isSet(value) || isLeaf(value))
+}
+
+function describe(value: object): string {
+  const { constructor } = value
+  return typeof constructor === 'function' && constructor.name !== ''
+    ? `an instance of ${constructor.name}`
+    : 'an object'
 }
 
 function checkText(text: string): void {

@@ -8,6 +8,7 @@ import { Buffer } from 'node:buffer'
 import type { ByteWriter } from '../common/bytes.js'
 import { readMsgpackNumber, writeMsgpackNumber } from '../record/msgpack-number.js'
 import { MsgpackSerializer, type TypeSerializer } from '../record/type-serializer.js'
+import { isReservedField } from '../record/value-inspection.js'
 import { Encoded, Held, elementBytes, flattened, type Element } from '../store/element.js'
 
 /** First bytes that msgpackr gives to numbers, strings and booleans; records and extensions stay encoded. */
@@ -31,7 +32,8 @@ export class ElementCodec<T> {
 
   constructor(serializer: TypeSerializer<T> = new MsgpackSerializer<T>()) {
     this.serializer = serializer
-    this.#keepsPrimitives = serializer instanceof MsgpackSerializer
+    // Not a subclass: its bytes are its own business.
+    this.#keepsPrimitives = Object.getPrototypeOf(serializer) === MsgpackSerializer.prototype
   }
 
   /** Throws `VALUE_NOT_ENCODABLE`, or what the user's serializer throws, before anything changed. */
@@ -118,7 +120,7 @@ function heldRecord(value: Record<string, unknown>): Held | undefined {
   let fields = 0
   for (const name in value) {
     const field = value[name]
-    if (++fields > HELD_FIELDS_MAX || name === '__proto__') return undefined
+    if (++fields > HELD_FIELDS_MAX || isReservedField(name)) return undefined
     if (!name.isWellFormed() || !isHoldable(field)) return undefined
     copy[name] = flattened(field)
     bytes += HELD_FIELD_BYTES + elementBytes(field)

@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { isDeepStrictEqual } from 'node:util'
+import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { StateBackendError } from '../../src/errors.js'
@@ -19,6 +20,13 @@ function codeOf(call: () => unknown): string | undefined {
     throw error
   }
   return undefined
+}
+
+class Counts extends Map<string, number> {}
+class Samples extends Float64Array {}
+
+function* naturals(): Generator<number> {
+  for (let number = 0; ; number++) yield number
 }
 
 /** Everything that is promised to come back, nested: plain objects, arrays, maps, sets and what is in them. */
@@ -73,6 +81,7 @@ describe('MsgpackSerializer', () => {
     ['an ArrayBuffer', new Uint8Array([1, 2]).buffer],
     ['a regular expression', /a+/gi],
     ['an error', new TypeError('text')],
+    ['an error with a cause', [-0, new Error('text', { cause: { a: 1 } }), -0]],
     ['a map in a set in a map', new Map([[{ a: 1 }, new Set([new Map([[1n, -0]])])]])],
     ['a map with 0 and -0 as values', new Map([['a', 0], ['b', -0], ['c', 0]])], // prettier-ignore
     ['zeros behind zeros', [0, -0, [0, [-0]], { a: 0, b: { c: -0 } }, new Set([0]), -0]],
@@ -140,7 +149,31 @@ describe('MsgpackSerializer', () => {
     ['a weak map', [new WeakMap()]],
     ['a boxed number', { boxed: Object(1) as unknown }],
     ['a URL, which would come back as a string', { url: new URL('http://localhost/') }],
+    ['an instance of a subclass of Map', { counts: new Counts([['a', 1]]) }],
+    ['an instance of a subclass of a typed array', [new Samples([1, 2])]],
+    ['a shared buffer', [new SharedArrayBuffer(2)]],
+    ['a generator', { ids: naturals() }],
+    ['an iterator of a map', [new Map([[1, 2]]).entries()]],
+    ['a lone surrogate in an error', [new Error('\ud800')]],
+    ['a subclass of Map as the cause of an error', new Error('text', { cause: new Counts() })],
+    ['-0 in the cause of an error', new Error('text', { cause: [-0] })],
+    ['an error of several, which would lose its message', new AggregateError([1], 'text')],
+    ...[
+      'new Map([[1, 2]])',
+      'new Set([1])',
+      'new Date(5)',
+      'new Uint8Array(2)',
+      '/a/',
+      'Error(1)',
+    ].map((code): [string, unknown] => [`another realm's ${code}`, { a: runInNewContext(code) }]),
   ]
+  it('I2: refuses a field named __keys__, which would spoil the values after it', () => {
+    const own = new MsgpackSerializer<unknown>()
+    const code = codeOf(() => own.serialize([{ __keys__: 0 }]))
+    expect(own.deserialize(Buffer.from(own.serialize({})))).toStrictEqual({})
+    expect(code).toBe('VALUE_NOT_ENCODABLE')
+  })
+
   it.each(refused)('I2: refuses %s, and works on', (_, value) => {
     expect(codeOf(() => serializer.serialize(value))).toBe('VALUE_NOT_ENCODABLE')
     expect(roundTrip({ a: [1, -0] })).toStrictEqual({ a: [1, -0] })

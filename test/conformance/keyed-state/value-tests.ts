@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import { valueState } from '../../../src/state/state-descriptor.js'
-import type { TypeSerializer } from '../../../src/record/type-serializer.js'
+import { valueState, type ValueStateDescriptor } from '../../../src/state/state-descriptor.js'
+import { MsgpackSerializer, type TypeSerializer } from '../../../src/record/type-serializer.js'
 import { startNumberTask, thrownBy, type StateBackendFactory } from './task.js'
 
 /** Digits as bytes; refuses 13. */
@@ -11,6 +11,17 @@ const refusing: TypeSerializer<number> = {
     return Uint8Array.from(String(value), (digit) => digit.charCodeAt(0))
   },
   deserialize: (bytes) => Number(String.fromCharCode(...bytes)),
+}
+
+/** As the default, with every byte flipped. */
+class Flipping extends MsgpackSerializer<unknown> {
+  override serialize(value: unknown): Uint8Array {
+    return super.serialize(value).map((byte) => ~byte)
+  }
+
+  override deserialize(bytes: Uint8Array): unknown {
+    return super.deserialize(bytes.map((byte) => ~byte))
+  }
 }
 
 const circular: { self?: unknown } = {}
@@ -25,6 +36,8 @@ const unencodable: [string, unknown][] = [
   ['a lone surrogate as a field', { '\ud800': 1 }],
   ['a promise', Promise.resolve(1)],
   ['a circular object', circular],
+  ['a field named __keys__', { __keys__: 0 }],
+  ['an instance of a subclass of Map', new (class Counts extends Map<string, number> {})()],
 ]
 
 export function valueTests(factory: StateBackendFactory): void {
@@ -104,6 +117,24 @@ export function valueTests(factory: StateBackendFactory): void {
     const restored = task.backend.getState(valueState<number>('v', { serializer: refusing }))
     task.backend.setCurrentKey(1)
     expect(restored.value()).toBe(12)
+  })
+
+  it('leaves the bytes of a subclass of the default serializer to it', async () => {
+    await using task = await startNumberTask(factory)
+    const descriptor = (): ValueStateDescriptor<unknown> =>
+      valueState<unknown>('v', { serializer: new Flipping() })
+    const values = [true, 5, 'text', { a: 1 }]
+    const state = task.backend.getState(descriptor())
+    for (const [key, value] of values.entries()) {
+      task.backend.setCurrentKey(key)
+      state.update(value)
+    }
+    await task.restart()
+    const restored = task.backend.getState(descriptor())
+    for (const [key, value] of values.entries()) {
+      task.backend.setCurrentKey(key)
+      expect(restored.value()).toEqual(value)
+    }
   })
 
   it('registers nothing when the default cannot be encoded', async () => {
