@@ -3,7 +3,7 @@
  * of it when a step fails.
  */
 import { randomUUID } from 'node:crypto'
-import { mkdirSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { KeyedStateBackendParts } from './buffered-keyed-state-backend.js'
 import { IncrementalRemoteKeyedStateHandle } from './checkpoint/keyed-state-handle.js'
@@ -11,6 +11,8 @@ import { GenerationPipeline } from './checkpoint/generation-pipeline.js'
 import { rebasePolicyOf, type RebasePolicy } from './checkpoint/rebase-policy.js'
 import { SnapshotStrategy, type BaseSource } from './checkpoint/snapshot-strategy.js'
 import { systemClock, type Clock } from './common/clock.js'
+import { makeFolder } from './common/make-folder.js'
+import { fileSystemError } from './common/node-errors.js'
 import { StateBackendError } from './errors.js'
 import { restoreTables, type RestoredTables } from './restore/restore-operation.js'
 import {
@@ -79,16 +81,21 @@ export async function withIncarnation<K, B>(
   const { leftovers } = workDirectory
   let path: string | undefined
   const discard = (outcome?: 'failed'): void => {
-    if (path !== undefined) rmSync(path, { recursive: true, force: true })
-    workDirectory.release(outcome)
+    try {
+      if (path !== undefined) rmSync(path, { recursive: true, force: true })
+    } catch (error) {
+      throw fileSystemError(error, 'remove the folder', path ?? directory, 'STORE_FAILED')
+    } finally {
+      workDirectory.release(outcome)
+    }
   }
   try {
     path = workDirectory.createIncarnation(options.operatorId)
     const id = randomUUID()
     const databaseDirectory = join(path, 'db')
     const tableDirectory = join(path, 'tables')
-    mkdirSync(databaseDirectory)
-    mkdirSync(tableDirectory)
+    makeFolder(databaseDirectory)
+    makeFolder(tableDirectory)
     const restored = await restoreTables({
       stateHandles: (options.stateHandles ?? []).map((handle) =>
         IncrementalRemoteKeyedStateHandle.fromJSON(handle),
@@ -122,7 +129,11 @@ export async function withIncarnation<K, B>(
       discard: () => discard(),
     })
   } catch (error) {
-    discard('failed')
+    try {
+      discard('failed')
+    } catch {
+      // The failure above is the one to report; what is left is swept by who takes the directory next.
+    }
     throw error
   }
 }

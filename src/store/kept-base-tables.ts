@@ -3,7 +3,7 @@
  * on this machine finds all of its checkpoint here. Deltas stay by themselves as long as a checkpoint names them.
  *
  * B1 Kept is what `retain` named last, and what was added since: tables of the completed checkpoint, and of what may become one.
- * B2 A failure here only costs a download: no call rejects, and nobody waits for one but who closes.
+ * B2 A failure here only costs a download: no call throws or rejects, and nobody waits for one but who closes.
  */
 import { mkdirSync } from 'node:fs'
 import { link, rm } from 'node:fs/promises'
@@ -23,7 +23,11 @@ export class KeptBaseTables {
   /** `directory` is made here, in an existing one. */
   constructor(directory: string) {
     this.#directory = directory
-    mkdirSync(directory)
+    try {
+      mkdirSync(directory)
+    } catch {
+      // Nothing can be linked into it then (B2).
+    }
   }
 
   /** Keeps tables that were restored or captured just now. A file that is gone before its turn is not kept. */

@@ -13,11 +13,12 @@
  *    sticky for tables only; after a failed append to its log it would take the next batch.
  */
 import type { Buffer } from 'node:buffer'
-import { mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { ClassicLevel, type ChainedBatch } from 'classic-level'
 import { assert } from '../common/assert.js'
 import { linkOrCopy } from '../common/link-or-copy.js'
+import { makeFolder } from '../common/make-folder.js'
 import { errnoOf } from '../common/node-errors.js'
 import { SerialQueue } from '../common/serial-queue.js'
 import { StateBackendError } from '../errors.js'
@@ -267,14 +268,6 @@ export class LevelDBStore {
   #fail(action: string, cause: unknown): StateBackendError {
     this.#failure ??= storeError(action, this.directory, cause)
     return this.#failure
-  }
-}
-
-function makeFolder(directory: string): void {
-  try {
-    mkdirSync(directory)
-  } catch (cause) {
-    throw storeError('make the folder', directory, cause)
   }
 }
 

@@ -31,6 +31,9 @@ const guardDepthMax = 16
 /** Times the lock may change hands between two looks at it before this gives up. */
 const attemptsMax = 100
 
+/** Ids of locks that this process gave up and could not remove: they are nobody's, though it lives. */
+const givenUp = new Set<string>()
+
 interface LockHolder {
   readonly pid: number
   /** Tells a process from a later one with the same pid; empty where the system does not say. */
@@ -148,6 +151,7 @@ export class ProcessLock {
       if (readHolder(this.#path)?.id === this.#id) fs.unlinkSync(this.#path)
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return
+      givenUp.add(this.#id)
       throw fileSystemError(error, 'unlock the directory with', this.#path, 'STORE_FAILED')
     }
   }
@@ -159,8 +163,12 @@ function claim(path: string, holder: LockHolder, depth: number): void {
     if (place(path, holder, linkExclusively)) return
     const found = readHolder(path)
     if (found === undefined) continue
-    if (isAlive(found) || depth === guardDepthMax) throw inUse(path, found)
-    if (takeOver(path, found, holder, depth)) return
+    const isHeld = isAlive(found) && !givenUp.has(found.id)
+    if (isHeld || depth === guardDepthMax) throw inUse(path, found)
+    if (takeOver(path, found, holder, depth)) {
+      givenUp.delete(found.id)
+      return
+    }
   }
   throw new StateBackendError(
     'DIRECTORY_IN_USE',

@@ -1,9 +1,10 @@
 /**
  * Writes all resident cells of an in-memory backend as base tables: what LevelDB's own files are to the other backend.
  */
-import { mkdir, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { assert } from '../common/assert.js'
+import { makeFolder } from '../common/make-folder.js'
 import type { Slicer } from '../common/slicer.js'
 import { ValueType } from '../table/internal-key.js'
 import { tableFileName } from '../table/manifest.js'
@@ -51,7 +52,7 @@ export class ResidentTables {
   /** To be called between generations. Every entry gets the last sequence: no key occurs twice. */
   async captureTables(directory: string): Promise<CapturedTables> {
     const coveredSequence = this.#lastSequence()
-    await mkdir(directory)
+    makeFolder(directory)
     const tables: CapturedTable[] = []
     let table: TableFileWriter | undefined
     try {

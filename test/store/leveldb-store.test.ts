@@ -256,7 +256,7 @@ describe('captured tables', () => {
     const file = join(temporaryDirectory(), 'file')
     writeFileSync(file, '')
     expect(() => store.captureTables(join(file, 'capture'))).toThrow(
-      expect.objectContaining({ code: 'STORE_FAILED' }) as Error,
+      expect.objectContaining({ code: 'DIRECTORY_NOT_WRITABLE' }) as Error,
     )
   })
 })
