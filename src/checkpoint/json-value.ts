@@ -27,6 +27,12 @@ export function checkJsonValue(path: string, value: unknown, nesting = 0): void 
   }
 }
 
+/** What JSON would give back of `value`, which its owner may change from now on. Throws as `checkJsonValue`. */
+export function copyOfJsonValue(path: string, value: JsonValue): JsonValue {
+  checkJsonValue(path, value)
+  return typeof value === 'object' ? structuredClone(value) : value
+}
+
 function isPlainObject(value: unknown): value is object {
   if (typeof value !== 'object' || value === null) return false
   const prototype: unknown = Object.getPrototypeOf(value)

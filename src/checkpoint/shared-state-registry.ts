@@ -6,7 +6,8 @@
  *
  * Invariants
  * C4 An object is registered when a task acknowledges, also a late one; after that it is deleted only by way of `unused`.
- * G1 An object that a checkpoint at or above the lowest needed id named is never `unused`.
+ * G1 An object that a checkpoint at or above the lowest needed id named is never `unused`, nor is one that a lower one may have named
+ *    which could not be deleted yet; so what cannot be deleted keeps its own objects, and not all that came after it.
  */
 
 interface SharedObject {
@@ -45,13 +46,17 @@ export class SharedStateRegistry {
   }
 
   /**
-   * Locations that no checkpoint from `lowestNeededId` on named: to be deleted. `lowestNeededId` is the lowest of the retained
-   * checkpoints and of those that a pending one is based on.
+   * Locations that no checkpoint from `lowestNeededId` on named, nor may one of `stillThere`, ascending, have: to be deleted.
+   * `lowestNeededId` is the lowest of the retained checkpoints and of those that a pending one is based on.
    */
-  unused(lowestNeededId: number): string[] {
+  unused(lowestNeededId: number, stillThere: readonly number[] = []): string[] {
     const locations: string[] = []
-    for (const [location, { lastUsed }] of this.#objects) {
-      if (lastUsed < lowestNeededId) locations.push(location)
+    for (const [location, { created, lastUsed }] of this.#objects) {
+      if (lastUsed >= lowestNeededId) continue
+      // What can never be completed has no last use, and may be named all the same while its `_metadata` may be there.
+      const last = Math.max(created, lastUsed)
+      if ((firstFrom(created, stillThere) ?? Infinity) <= last) continue
+      locations.push(location)
     }
     return locations
   }
@@ -61,7 +66,28 @@ export class SharedStateRegistry {
     for (const location of locations) this.#objects.delete(location)
   }
 
+  /** The objects at `locations` could not be deleted: `unused` gives others first. */
+  postpone(locations: Iterable<string>): void {
+    for (const location of locations) {
+      const known = this.#objects.get(location)
+      if (known === undefined) continue
+      this.#objects.delete(location)
+      this.#objects.set(location, known)
+    }
+  }
+
   get size(): number {
     return this.#objects.size
   }
+}
+
+/** The first of `ids`, ascending, that is not below `least`. */
+function firstFrom(least: number, ids: readonly number[]): number | undefined {
+  let [low, high] = [0, ids.length]
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if ((ids[middle] ?? Infinity) < least) low = middle + 1
+    else high = middle
+  }
+  return ids[low]
 }

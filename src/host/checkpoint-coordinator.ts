@@ -6,7 +6,7 @@
  */
 import { CheckpointOptions } from '../checkpoint/checkpoint-options.js'
 import type { OperatorCheckpoint } from '../checkpoint/completed-checkpoint.js'
-import { checkJsonValue, type JsonValue } from '../checkpoint/json-value.js'
+import { copyOfJsonValue, type JsonValue } from '../checkpoint/json-value.js'
 import type { SnapshotResult } from '../checkpoint/snapshotable.js'
 import { assert } from '../common/assert.js'
 import { systemClock, type Clock } from '../common/clock.js'
@@ -39,6 +39,11 @@ export interface CheckpointMessage {
   readonly checkpointId: number
   readonly operatorId: string
   readonly subtaskIndex: number
+  /**
+   * `options.target.epoch` of the `snapshot` that this answers. For tasks that may outlive the process that asked them: an id that an attempt
+   * never published may be given again by the next one. Without it whoever answers is taken for a task of this attempt.
+   */
+  readonly epoch?: number | undefined
 }
 
 export interface SavepointOptions {
@@ -238,7 +243,8 @@ export class CheckpointCoordinator {
     hostData: JsonValue,
     stop: boolean,
   ): Promise<CheckpointEvent> {
-    checkJsonValue('hostData', hostData)
+    // It is encoded when all have acknowledged: the host may have changed it by then.
+    const ownHostData = copyOfJsonValue('hostData', hostData)
     const pending = new PendingCheckpoint({
       checkpointId: this.#nextCheckpointId++,
       timestampMs: this.#clock.wallClockMs(),
@@ -248,7 +254,7 @@ export class CheckpointCoordinator {
       stop,
       jobId: this.#storage.jobId,
       epoch: this.#epoch,
-      hostData,
+      hostData: ownHostData,
       operators: this.#operators,
     })
     const entry: InFlight = { pending, ended: Promise.resolve() }
@@ -323,7 +329,9 @@ export class CheckpointCoordinator {
     const pending =
       this.#inFlight.get(checkpointId)?.pending ?? this.#endedSavepoints.get(checkpointId)
     const ownId = checkpointId >= this.#firstCheckpointId && checkpointId < this.#nextCheckpointId
-    if (!ownId || !this.#hasTask(operatorId, subtaskIndex)) return 'unknown'
+    if (!ownId || !this.#isOfThisAttempt(message) || !this.#hasTask(operatorId, subtaskIndex)) {
+      return 'unknown'
+    }
     const answer = pending?.acknowledge(operatorId, subtaskIndex, result)
     if (pending?.isSavepoint === true) {
       if (answer === 'late') this.#discardLate(pending, result)
@@ -341,6 +349,10 @@ export class CheckpointCoordinator {
     return 'late'
   }
 
+  #isOfThisAttempt({ epoch = this.#epoch }: CheckpointMessage): boolean {
+    return epoch === this.#epoch
+  }
+
   #hasTask(operatorId: string, subtaskIndex: number): boolean {
     const operator = this.#operators.find((each) => each.operatorId === operatorId)
     return operator !== undefined && subtaskIndex in operator.tasks
@@ -354,6 +366,7 @@ export class CheckpointCoordinator {
   declineCheckpoint(message: CheckpointMessage & { readonly cause: unknown }): void {
     const { checkpointId, operatorId, subtaskIndex, cause } = message
     const pending = this.#inFlight.get(checkpointId)?.pending
+    if (!this.#isOfThisAttempt(message)) return
     if (pending?.hasTask(operatorId, subtaskIndex) !== true) return
     const closed = cause instanceof StateBackendError && cause.code === 'BACKEND_CLOSED'
     pending.abort(closed ? 'closed' : 'declined', cause)

@@ -63,15 +63,17 @@ export class CheckpointFinalizer {
   /** Waits for the acknowledgements and brings the checkpoint to its end, cleaning included. Never rejects. */
   async finalize(pending: PendingCheckpoint): Promise<CheckpointEvent> {
     const publication = await this.#publish(pending)
-    const publicationBegun = publication !== 'not begun'
-    const event = pending.outcome ?? this.#abort(pending, { publicationBegun })
+    const event =
+      pending.outcome ?? this.#abort(pending, publication === 'done' ? 'doubtful' : publication)
     if (event.status === 'aborted' && event.reason === 'fenced') this.#fence(event.cause)
     if (!pending.isSavepoint) await this.clean({ epochChecked: publication === 'done' })
     else if (event.status === 'aborted') await this.discardSavepoint(pending, pending.results)
     return event
   }
 
-  async #publish(pending: PendingCheckpoint): Promise<'not begun' | 'in doubt' | 'done'> {
+  async #publish(
+    pending: PendingCheckpoint,
+  ): Promise<'aborted' | 'doubtful' | 'broken-off' | 'done'> {
     let begun = false
     try {
       await pending.acknowledged
@@ -83,8 +85,10 @@ export class CheckpointFinalizer {
       })
       return 'done'
     } catch (error) {
+      const brokenOff = pending.signal.aborted
       pending.abort(isFencing(error) ? 'fenced' : 'not-published', error)
-      return begun ? 'in doubt' : 'not begun'
+      if (!begun) return 'aborted'
+      return brokenOff ? 'broken-off' : 'doubtful'
     }
   }
 
@@ -156,11 +160,14 @@ export class CheckpointFinalizer {
     }
   }
 
-  #abort(pending: PendingCheckpoint, { publicationBegun = false } = {}): CheckpointEvent {
+  #abort(
+    pending: PendingCheckpoint,
+    why: 'aborted' | 'doubtful' | 'broken-off' = 'aborted',
+  ): CheckpointEvent {
     const { clock, checkpoints, failures, failJob, onCheckpoint } = this.#options
     const { checkpointId } = pending.options
     const event = pending.fail(clock.monotonicMs())
-    if (!pending.isSavepoint) checkpoints.abort(checkpointId, { publicationBegun })
+    if (!pending.isSavepoint) checkpoints.abort(checkpointId, why)
     this.#tell(pending, checkpointId, 'notifyCheckpointAborted')
     this.#call('onCheckpoint', checkpointId, () => onCheckpoint?.(event))
     const error = failures.failed(event)

@@ -75,7 +75,7 @@ export async function storedCheckpoints(
   )
   const epochs = stored.flatMap(({ read }) => ('error' in read ? [] : read.checkpoint.epoch))
   // One that cannot be read may be of the newest attempt: it is not passed over for its damage.
-  const unknownEpoch = Math.max(0, ...epochs)
+  const unknownEpoch = epochs.reduce((highest, epoch) => Math.max(highest, epoch), 0)
   const epochOf = ({ read }: StoredCheckpoint): number =>
     'error' in read ? unknownEpoch : read.checkpoint.epoch
   return stored.sort((a, b) => epochOf(a) - epochOf(b) || a.checkpointId - b.checkpointId)
@@ -88,6 +88,8 @@ async function readStored(
 ): Promise<StoredCheckpoint['read']> {
   try {
     const checkpoint = await readCheckpoint(storage, checkpointId, options)
+    if (checkpoint.snapshotType === 'savepoint')
+      throw savepointAmongCheckpoints(storage, checkpointId)
     if (checkpoint.checkpointId === checkpointId) return { checkpoint }
     throw new StateBackendError(
       'METADATA_DAMAGED',
@@ -99,6 +101,19 @@ async function readStored(
     if (isDataError(error)) return { error }
     throw error
   }
+}
+
+/** What it names is relative to its own folder, and would be looked for, and deleted, elsewhere. */
+function savepointAmongCheckpoints(
+  { jobId }: CheckpointStorage,
+  checkpointId: number,
+): StateBackendError {
+  return new StateBackendError(
+    'METADATA_DAMAGED',
+    `_metadata of checkpoint ${checkpointId} of job ${jobId} is a savepoint that somebody put there. Move its folder out of ${jobId}/, then ` +
+      'restore it by { snapshot }.',
+    { details: { checkpointId } },
+  )
 }
 
 /** Picks one of `stored`, the job's own. `undefined` when there is none at all. */

@@ -11,7 +11,7 @@
  *    it is based on stays until it has ended.
  * D5 (C6) Whether a checkpoint that was taken for not published is in storage is asked for, and only then is asked whether a later attempt
  *    has begun: that one may have gone on from it, and deleted its `_metadata` since. If it is there it stays, whole, until a later one is
- *    completed, which attempts go on from instead.
+ *    completed, which attempts go on from instead. One that was broken off, and is not there, is looked for again the next time.
  */
 import type { SharedStateRegistry } from '../checkpoint/shared-state-registry.js'
 import { SerialQueue } from '../common/serial-queue.js'
@@ -20,11 +20,18 @@ import { readCheckpoint } from '../restore/read-checkpoint.js'
 import { disposeSnapshot, type SnapshotLocation } from '../restore/snapshot-location.js'
 import type { CheckpointStorage } from '../storage/checkpoint-storage.js'
 
-/** Checkpoints that one cleaning tries to discard, the oldest first: storage that refuses must not hold up the job. */
+/** Checkpoints that one cleaning tries to discard, those that never failed first: storage that refuses must not hold up the job. */
 const DISCARDS_PER_CLEANING_MAX = 100
+/** Objects deleted in one call: one that cannot be deleted keeps so many others at most. S3's most for a request. */
+const OBJECTS_PER_DELETION_MAX = 1000
+/** Of checkpoints, and as many of state, in one cleaning: each may have been tried for half a minute by then. */
+const FAILED_DELETIONS_MAX = 3
 
-/** `doubtful`: its publication was taken for failed. `aborted`: its `_metadata` never was there. */
-type Condemnation = 'subsumed' | 'aborted' | 'doubtful'
+/**
+ * `doubtful`: its publication was taken for failed. `broken-off`: the same, and was not waited for, so it may yet be carried out. `aborted`:
+ * its `_metadata` never was there.
+ */
+export type Condemnation = 'subsumed' | 'aborted' | 'doubtful' | 'broken-off'
 
 export class CheckpointsCleaner {
   readonly #storage: CheckpointStorage
@@ -75,7 +82,7 @@ export class CheckpointsCleaner {
   }
 
   get hasDoubts(): boolean {
-    return [...this.#condemned.values()].includes('doubtful')
+    return [...this.#condemned.values()].some(isDoubtful)
   }
 
   /**
@@ -84,11 +91,13 @@ export class CheckpointsCleaner {
    */
   async settleDoubts(epoch: number): Promise<ReadonlySet<number>> {
     const published = new Set<number>()
-    const doubtful = [...this.#condemned].flatMap(([id, why]) => (why === 'doubtful' ? id : []))
-    for (const checkpointId of doubtful.slice(0, DISCARDS_PER_CLEANING_MAX)) {
+    const doubtful = [...this.#condemned].filter(([, why]) => isDoubtful(why))
+    for (const [checkpointId, why] of doubtful.slice(0, DISCARDS_PER_CLEANING_MAX)) {
       try {
-        if (await this.#isPublishedBy(epoch, checkpointId)) published.add(checkpointId)
-        else this.#condemned.set(checkpointId, 'aborted')
+        const found = await this.#isPublishedBy(epoch, checkpointId)
+        if (found) published.add(checkpointId)
+        const lookAgain = found || why === 'broken-off'
+        this.#condemned.set(checkpointId, lookAgain ? 'doubtful' : 'aborted')
       } catch (cause) {
         this.#warn(`Checkpoint ${checkpointId} was aborted, and may be there all the same`, cause, {
           checkpointId,
@@ -113,7 +122,7 @@ export class CheckpointsCleaner {
     return this.#queue.push(async () => {
       await this.#discardCondemned(epoch, needs)
       await this.#disposeSnapshots()
-      await this.#deleteUnneeded(Math.min(needs.lowestNeededId(), ...this.#condemned.keys()))
+      await this.#deleteUnneeded(needs.lowestNeededId())
     })
   }
 
@@ -123,14 +132,20 @@ export class CheckpointsCleaner {
   ): Promise<void> {
     const bases = baseIds()
     const ids = [...this.#condemned]
-      .filter(([id, why]) => !bases.includes(id) && !(why === 'doubtful' && mustStay(id)))
+      .filter(([id, why]) => !bases.includes(id) && !(isDoubtful(why) && mustStay(id)))
       .map(([id]) => id)
-      .sort((a, b) => a - b)
+    let failed = 0
     for (const checkpointId of ids.slice(0, DISCARDS_PER_CLEANING_MAX)) {
+      if (failed === FAILED_DELETIONS_MAX) return
       const why = this.#condemned.get(checkpointId)
+      if (why === undefined) continue
       try {
         await this.#discard(checkpointId, why, epoch)
       } catch (cause) {
+        failed++
+        // To the end: the next cleaning begins with others.
+        this.#condemned.delete(checkpointId)
+        this.#condemned.set(checkpointId, why)
         this.#warn(`Checkpoint ${checkpointId} is ${why} and could not be deleted`, cause, {
           checkpointId,
         })
@@ -143,7 +158,7 @@ export class CheckpointsCleaner {
   }
 
   /** Of what was completed here every name is known, so that nothing need be listed. */
-  async #discard(id: number, why: Condemnation | undefined, epoch: number): Promise<void> {
+  async #discard(id: number, why: Condemnation, epoch: number): Promise<void> {
     const exclusive = this.#exclusive.get(id)
     if (why === 'aborted') return this.#storage.discardUnpublished(id, epoch)
     if (why !== 'subsumed' || exclusive === undefined) return this.#storage.discardCheckpoint(id)
@@ -174,18 +189,33 @@ export class CheckpointsCleaner {
   }
 
   async #deleteUnneeded(lowestNeededId: number): Promise<void> {
-    const shared = this.#registry.unused(lowestNeededId)
-    const exclusive = [...this.#unnamed]
-    const objects = shared.length + exclusive.length
-    if (objects === 0) return
-    try {
-      await this.#storage.deleteState([...exclusive, ...shared])
-      this.#registry.forget(shared)
-      for (const location of exclusive) this.#unnamed.delete(location)
-    } catch (cause) {
-      const what = `${objects} objects that no checkpoint needs could not be deleted`
-      this.#warn(what, cause, { objects })
+    const stillThere = [...this.#condemned.keys()].sort((a, b) => a - b)
+    const shared = this.#registry.unused(lowestNeededId, stillThere)
+    const objects = [...this.#unnamed, ...shared]
+    const failed: { deletions: number; objects: number; cause: unknown } = {
+      deletions: 0,
+      objects: 0,
+      cause: undefined,
     }
+    for (let start = 0; start < objects.length; start += OBJECTS_PER_DELETION_MAX) {
+      if (failed.deletions === FAILED_DELETIONS_MAX) break
+      const batch = objects.slice(start, start + OBJECTS_PER_DELETION_MAX)
+      try {
+        await this.#storage.deleteState(batch)
+        this.#registry.forget(batch)
+        for (const location of batch) this.#unnamed.delete(location)
+      } catch (cause) {
+        failed.deletions++
+        failed.objects += batch.length
+        failed.cause ??= cause
+        this.#registry.postpone(batch)
+        for (const location of batch)
+          if (this.#unnamed.delete(location)) this.#unnamed.add(location)
+      }
+    }
+    if (failed.objects === 0) return
+    const what = `${failed.objects} objects that no checkpoint needs could not all be deleted`
+    this.#warn(what, failed.cause, { objects: failed.objects })
   }
 
   #warn(what: string, cause: unknown, details: Record<string, number | string>): void {
@@ -197,4 +227,8 @@ export class CheckpointsCleaner {
       ),
     )
   }
+}
+
+function isDoubtful(why: Condemnation): boolean {
+  return why === 'doubtful' || why === 'broken-off'
 }

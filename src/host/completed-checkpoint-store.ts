@@ -24,7 +24,7 @@ import {
   type RestoreSource,
   type StoredCheckpoint,
 } from './checkpoint-selection.js'
-import { CheckpointsCleaner } from './checkpoints-cleaner.js'
+import { CheckpointsCleaner, type Condemnation } from './checkpoints-cleaner.js'
 
 /** Late acknowledgements of older ones are not cleaned up any more: they are orphans. */
 const ABORTED_REMEMBERED_MAX = 1000
@@ -82,7 +82,10 @@ export class CompletedCheckpointStore {
     const { read, unreadable } = partition(stored)
     for (const { checkpointId, error } of unreadable) this.#warnUnreadable(checkpointId, error)
     for (const checkpoint of read) {
-      this.#registry.register(objectsOf(checkpoint).shared, checkpoint.checkpointId)
+      const { shared } = objectsOf(checkpoint)
+      this.#registry.register(shared, checkpoint.checkpointId)
+      // What it names is not known, so it may be any of these.
+      for (const { checkpointId } of unreadable) this.#registry.register(shared, checkpointId)
     }
     this.#retain(stored, source, restored)
     const restoredId = restored?.checkpoint.checkpointId ?? 0
@@ -179,15 +182,12 @@ export class CompletedCheckpointStore {
   }
 
   /**
-   * `checkpointId` will never be completed: all of it that was acknowledged is to go. May be called again for late ones. `publicationBegun`:
-   * its `_metadata` may be there.
+   * `checkpointId` will never be completed: all of it that was acknowledged is to go. May be called again for late ones. `why`: whether its
+   * `_metadata` may be there.
    */
-  abort(
-    checkpointId: number,
-    { publicationBegun = false }: { readonly publicationBegun?: boolean } = {},
-  ): void {
+  abort(checkpointId: number, why: Exclude<Condemnation, 'subsumed'> = 'aborted'): void {
     assert(!this.isRetained(checkpointId), 'a retained checkpoint is not aborted', { checkpointId })
-    this.#cleaner.condemn(checkpointId, publicationBegun ? 'doubtful' : 'aborted')
+    this.#cleaner.condemn(checkpointId, why)
     this.#rememberAborted(checkpointId)
   }
 
@@ -237,7 +237,8 @@ export class CompletedCheckpointStore {
   #lowestNeededId(baseIds: readonly number[]): number {
     const retained = this.#retained.filter((each) => typeof each === 'number')
     const needed = [...retained, ...baseIds]
-    return needed.length === 0 ? 1 : Math.min(...needed)
+    // Not `Math.min(...needed)`: of a hundred thousand arguments the stack overflows.
+    return needed.length === 0 ? 1 : needed.reduce((lowest, id) => Math.min(lowest, id))
   }
 }
 

@@ -51,10 +51,12 @@ export class InterruptibleReader<R> {
   async close(): Promise<void> {
     this.#stopping.abort()
     const busy = this.waiting
-    const closed = Promise.resolve(this.#iterator.return?.()).then(
-      () => undefined,
-      () => undefined,
-    )
+    const closed = this.#cleanUp().catch(() => undefined)
     if (!busy) await closed
+  }
+
+  /** Rejects also where an iterator that somebody wrote by hand throws. */
+  async #cleanUp(): Promise<void> {
+    await this.#iterator.return?.()
   }
 }

@@ -33,7 +33,7 @@ import type {
   StreamOperator,
 } from './local-stream-job.js'
 import { SavepointRequests, type SavepointRequest } from './savepoint-requests.js'
-import { hostDataOf, readProgress, type SourceProgress } from './source-progress.js'
+import { advanced, hostDataOf, readProgress, type SourceProgress } from './source-progress.js'
 import { SubtaskRouter } from './subtask-router.js'
 
 /** Backends restored at a time. */
@@ -171,7 +171,9 @@ export class LocalStreamRun<R, K, O extends StreamOperator<R>> {
 
   async #processAll(): Promise<void> {
     this.#throwIfStopped()
-    const reader = new InterruptibleReader(this.#plan.source, this.#progress.position)
+    // A source may go on counting in what it is given.
+    const position = structuredClone(this.#progress.position)
+    const reader = new InterruptibleReader(this.#plan.source, position)
     this.#reader = reader
     this.#watchInterval(reader)
     for (;;) {
@@ -183,8 +185,7 @@ export class LocalStreamRun<R, K, O extends StreamOperator<R>> {
       if (batch === undefined || this.#ended) return
       await this.#process(batch.records)
       const count = batch.records.length
-      const recordsInState = this.#progress.recordsInState + count
-      this.#progress = { position: batch.position, recordsInState }
+      this.#progress = advanced(this.#progress, batch.position, count)
       this.#recordsProcessed += count
       this.#recordsSinceBarrier += count
       this.#throwIfStopped()

@@ -1,6 +1,6 @@
 /** How far a job had read its source at a checkpoint: what a `LocalStreamJob` keeps as host data. */
 import type { CompletedCheckpoint } from '../checkpoint/completed-checkpoint.js'
-import type { JsonValue } from '../checkpoint/json-value.js'
+import { copyOfJsonValue, type JsonValue } from '../checkpoint/json-value.js'
 import { StateBackendError } from '../errors.js'
 
 export interface SourceProgress {
@@ -8,6 +8,21 @@ export interface SourceProgress {
   readonly position: JsonValue | undefined
   /** Records whose effect is in the state. */
   readonly recordsInState: number
+}
+
+/**
+ * After `records` more, which end at `position`: a copy, since the source may change its own while it reads on. Throws `INVALID_ARGUMENT` for
+ * a position that JSON cannot hold; `undefined` is one, and would be read as the beginning.
+ */
+export function advanced(
+  { recordsInState }: SourceProgress,
+  position: JsonValue,
+  records: number,
+): SourceProgress {
+  return {
+    position: copyOfJsonValue('position', position),
+    recordsInState: recordsInState + records,
+  }
 }
 
 export function hostDataOf({ position, recordsInState }: SourceProgress): JsonValue {

@@ -9,7 +9,10 @@ import type { CheckpointStorage } from '../storage/checkpoint-storage.js'
 import type { PublishedCheckpoint } from './orphans-classification.js'
 import { readCheckpoint } from './read-checkpoint.js'
 
-/** Listings until no new checkpoint shows: a job completes few while the ones before are read. */
+/**
+ * Listings until no new checkpoint shows: a job completes few while the ones before are read. A listing that shows nothing as new as what
+ * is known to have been there is not the last: the newest was deleted while it was made, and what took its place need not be on it.
+ */
 const listingsMax = 16
 
 export interface UnreadableCheckpoint {
@@ -23,9 +26,12 @@ export class PublishedCheckpoints {
   readonly #storage: CheckpointStorage
   readonly #seen = new Map<number, PublishedCheckpoint>()
   readonly #unreadable: UnreadableCheckpoint[] = []
+  #newestKnown: number
 
-  constructor(storage: CheckpointStorage) {
+  /** `newestKnown`: that it was there once is known otherwise; 0 when none is. */
+  constructor(storage: CheckpointStorage, newestKnown: number) {
     this.#storage = storage
+    this.#newestKnown = newestKnown
   }
 
   /** Ascending. */
@@ -39,10 +45,16 @@ export class PublishedCheckpoints {
 
   /** Reads the checkpoints that were not seen, until a listing shows none (G5). Resolves to whether there were any. */
   async refresh(signal: AbortSignal | undefined): Promise<boolean> {
+    const seenBefore = this.#seen.size
     for (let listings = 1; listings <= listingsMax; listings++) {
       const ids = await this.#storage.listCheckpoints({ signal })
+      const newest = ids.at(-1) ?? 0
       const unseen = ids.filter((id) => !this.#seen.has(id))
-      if (unseen.length === 0) return listings > 1
+      // Where nothing ever was, nothing tells a listing that missed the first one: it is asked for twice.
+      const trusted =
+        newest === 0 ? this.#newestKnown === 0 && listings > 1 : newest >= this.#newestKnown
+      if (unseen.length === 0 && trusted) return this.#seen.size > seenBefore
+      this.#newestKnown = Math.max(this.#newestKnown, newest)
       for (const id of unseen) await this.#read(id, signal)
     }
     throw new StateBackendError(

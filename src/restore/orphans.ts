@@ -95,7 +95,7 @@ export async function findOrphans(
     storage.objectStore.listUnfinished({ signal }),
     objectsMax,
   )
-  const checkpoints = new PublishedCheckpoints(storage)
+  const checkpoints = new PublishedCheckpoints(storage, newestOf(found.items))
   await checkpoints.refresh(signal)
 
   const objects = classifyObjects(found.items, checkpoints.all, limit)
@@ -147,7 +147,8 @@ async function deleteObjects(
   signal: AbortSignal | undefined,
 ): Promise<{ deleted: CheckpointObject[]; spared: DeletedOrphans['spared'] }> {
   const orphans = report.objects.filter(isOrphan)
-  const checkpoints = new PublishedCheckpoints(storage)
+  const newestKnown = report.checkpointIds.reduce((newest, id) => Math.max(newest, id), 0)
+  const checkpoints = new PublishedCheckpoints(storage, newestKnown)
   const spared: { location: string; reason: string }[] = []
   const deleted: CheckpointObject[] = []
   let now = new Map<string, ClassifiedObject>()
@@ -211,6 +212,14 @@ async function gather<Item>(
     items.push(item)
   }
   return { items, complete: true }
+}
+
+/** The highest id of a checkpoint among the objects, 0 where there is none. */
+function newestOf(objects: readonly CheckpointObject[]): number {
+  return objects.reduce((newest, { location }) => {
+    const id = Number(/^chk-([1-9][0-9]*)\/_metadata$/.exec(location)?.[1])
+    return Number.isSafeInteger(id) ? Math.max(newest, id) : newest
+  }, 0)
 }
 
 function isOrphan(each: { readonly class: string }): boolean {

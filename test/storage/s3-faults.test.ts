@@ -287,11 +287,55 @@ describe('S3ObjectStore under faults', () => {
       },
     )
 
+    it.each([
+      ['ListObjectsV2', '<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>'],
+      [
+        'ListMultipartUploads',
+        '<ListMultipartUploadsResult><IsTruncated>true</IsTruncated></ListMultipartUploadsResult>',
+      ],
+    ])('with %s is no end of the listing', async (operation, body) => {
+      server.fault = () => ({ body })
+      const listing = operation === 'ListObjectsV2' ? store.list('') : store.listUnfinished()
+      await expect(firstOf(listing)).rejects.toMatchObject({
+        code: 'STORAGE_UNSUITABLE',
+        message: expect.stringContaining('does not get on'),
+      })
+    })
+
     it('in deleting is asked for all keys again when it does not say which it refused', async () => {
       for (const key of ['a', 'b']) await store.put(key, text(key))
       failOnce('DeleteObjects', { refusedKeys: { a: 'InternalError' }, hidesRefusedKeys: true })
       await store.delete(['a', 'b'])
       expect(await keysOf(store, '')).toEqual([])
+    })
+  })
+
+  describe('an answer of status 200 that is no listing', () => {
+    const bodies = [
+      ['nothing', ''],
+      ['a page', '<!doctype html><html><body><div id="root"></div></body></html>'],
+      ['an error', '<Error><Code>InternalError</Code><Message>Injected.</Message></Error>\n'],
+    ] as const
+    const listings = [
+      ['ListObjectsV2', () => store.list('')],
+      ['ListMultipartUploads', () => store.listUnfinished()],
+    ] as const
+    const cases = bodies.flatMap(([what, body]) =>
+      listings.map(([operation, list]) => [what, operation, body, list] as const),
+    )
+    it.each(cases)('%s for %s, is no empty one', async (_, operation, body, list) => {
+      server.fault = () => ({ body })
+      await expect(firstOf(list())).rejects.toMatchObject({
+        code: 'STORAGE_FAILED',
+        message: expect.stringMatching(/after 6 attempts \(UnexpectedAnswer\).*endpoint/),
+      })
+      expect(server.counts).toEqual({ [operation]: 6 })
+    })
+
+    it('is asked for again', async () => {
+      await store.put('a', text('x'))
+      failOnce('ListObjectsV2', { body: '' })
+      expect(await keysOf(store, '')).toEqual(['a'])
     })
   })
 

@@ -10,6 +10,7 @@ import { throwIfAborted } from '../../common/concurrency.js'
 import { StateBackendError } from '../../errors.js'
 import { compareKeys, faultOfKey } from '../object-key.js'
 import type { ObjectInfo, UnfinishedUpload } from '../object-store.js'
+import { UnexpectedAnswer } from './s3-failure.js'
 import type { S3Requests } from './s3-requests.js'
 
 /** Pages in a row that a server may give with nothing on them: else a listing might never end. */
@@ -44,6 +45,7 @@ export async function* listObjects(
       yield { key, sizeBytes: Size, lastModifiedMs: LastModified?.getTime() ?? 0 }
     }
     token = page.IsTruncated === true ? page.NextContinuationToken : undefined
+    if (page.IsTruncated === true && token === undefined) throw neverEnds(requests)
   } while (token !== undefined)
 }
 
@@ -60,9 +62,16 @@ function listPage(
   }
   return requests.run(
     { doing: 'list the objects' },
-    (abortSignal) => requests.client.send(new ListObjectsV2Command(command), { abortSignal }),
+    async (abortSignal) =>
+      listing(await requests.client.send(new ListObjectsV2Command(command), { abortSignal })),
     signal,
   )
+}
+
+/** The SDK makes an empty listing of any answer with status 200; one of S3 always says whether it is truncated. */
+function listing<Page extends { readonly IsTruncated?: boolean | undefined }>(page: Page): Page {
+  if (page.IsTruncated === undefined) throw new UnexpectedAnswer('the answer is no listing')
+  return page
 }
 
 /** Also what a server does that gives a page twice: without this the listing might never end. */
@@ -78,8 +87,8 @@ function notInOrder(requests: S3Requests, last: string, key: string): StateBacke
 function neverEnds({ bucket, description }: S3Requests): StateBackendError {
   return new StateBackendError(
     'STORAGE_UNSUITABLE',
-    `A listing of ${description} does not get on: the server says again and again that there is more, and gives nothing new. Use ` +
-      'another server.',
+    `A listing of ${description} does not get on: the server says that there is more, and gives nothing new or does not say how to go ` +
+      'on. Use another server.',
     { details: { bucket } },
   )
 }
@@ -113,7 +122,8 @@ export async function* listUploads(
       yield { id, sizeBytes: 0, lastModifiedMs: Initiated?.getTime() ?? 0 }
     }
     const next = markersAfter(page)
-    if (next !== undefined && isSame(next, after)) throw neverEnds(requests)
+    const stuck = next === undefined ? page.IsTruncated === true : isSame(next, after)
+    if (stuck) throw neverEnds(requests)
     after = next
   } while (after !== undefined)
 }
@@ -127,8 +137,10 @@ function uploadsPage(
   const command = { Bucket: requests.bucket, Prefix: prefix, ...after }
   return requests.run(
     { doing: 'list the unfinished uploads' },
-    (abortSignal) =>
-      requests.client.send(new ListMultipartUploadsCommand(command), { abortSignal }),
+    async (abortSignal) =>
+      listing(
+        await requests.client.send(new ListMultipartUploadsCommand(command), { abortSignal }),
+      ),
     signal,
   )
 }

@@ -54,6 +54,7 @@ const transient = new Set([
   'IncompleteBody',
   'XAmzContentSHA256Mismatch',
   'TruncatedResponse',
+  'UnexpectedAnswer',
   // Of the connection.
   'TimeoutError',
   'ECONNRESET',
@@ -118,6 +119,11 @@ function metadataOf(error: unknown): ResponseMetadata {
 /** What was lost on the way: an answer with fewer bytes than it announced. */
 export class TruncatedResponse extends Error {
   override readonly name = 'TruncatedResponse'
+}
+
+/** Said to be good, and not what was asked for: the page of a proxy or of a server's console, or an error under status 200. */
+export class UnexpectedAnswer extends Error {
+  override readonly name = 'UnexpectedAnswer'
 }
 
 /**
@@ -205,6 +211,11 @@ function adviceFor({ kind, code, status, words }: S3Failure, bucket: string): Ad
   if (unreachable.has(code)) {
     return failed(
       'the endpoint cannot be reached. Check its address, that the server runs, and the way to it.',
+    )
+  }
+  if (code === 'UnexpectedAnswer') {
+    return failed(
+      'the answer is none of S3. Check that the endpoint is that of the storage itself, and what lies between.',
     )
   }
   if (kind === 'throttled') {

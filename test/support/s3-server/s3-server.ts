@@ -16,6 +16,8 @@ import { document } from './xml.js'
 export interface Fault {
   /** This answer, and nothing is done. */
   readonly answer?: { readonly status: number; readonly code: string }
+  /** Status 200 with this body, and nothing is done. */
+  readonly body?: string
   /**
    * The connection breaks: in the middle of the request's body, or before anything is done, or when all is done and not yet
    * answered.
@@ -119,6 +121,10 @@ export class S3Server {
       }
       if (fault?.answer !== undefined) {
         throw new S3Error(fault.answer.status, fault.answer.code, 'Injected.')
+      }
+      if (fault?.body !== undefined) {
+        send(request, response, { status: 200, body: fault.body }, undefined)
+        return
       }
       await fault?.until
       if (conflict) throw new S3Error(409, 'ConditionalRequestConflict', 'Another is under way.')
