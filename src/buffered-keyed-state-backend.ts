@@ -23,7 +23,7 @@ import type { State } from './state/state.js'
 import type { AnyStateDescriptor, StateDescriptor } from './state/state-descriptor.js'
 import { StateRegistry, type StateMetaInformation } from './state/state-registry.js'
 import type { StateRuntime } from './state/state-runtime.js'
-import type { CheckpointStreamFactory } from './storage/checkpoint-storage.js'
+import type { CheckpointStreamFactory, CheckpointTarget } from './storage/checkpoint-storage.js'
 import type { CellCodec } from './store/cell-codec.js'
 import type { StateTable } from './store/state-table.js'
 import { sweepRecordKey } from './store/sweeper.js'
@@ -197,6 +197,7 @@ export class BufferedKeyedStateBackend<K> implements CheckpointableKeyedStateBac
     const startMs = clock.monotonicMs()
     this.#checkQuiet()
     this.#takeSnapshotId(checkpointId)
+    checkStreamFactory(streamFactory, checkpointId, options.target)
     if (options.lastCompletedCheckpointId !== undefined) {
       strategy.notifyCheckpointComplete(options.lastCompletedCheckpointId)
     }
@@ -314,6 +315,32 @@ export class BufferedKeyedStateBackend<K> implements CheckpointableKeyedStateBac
     await ended
     await this.#parts.release()
   }
+}
+
+/**
+ * State that went elsewhere than its checkpoint would be found missing at a restore, when it is too late: a savepoint's in the folder of a
+ * checkpoint, say, or a checkpoint's in that of another one, which is deleted before it.
+ */
+function checkStreamFactory(
+  { checkpointId, target }: CheckpointStreamFactory,
+  snapshotId: number,
+  wanted: CheckpointTarget,
+): void {
+  const given = target ?? wanted
+  const sameTarget =
+    given.savepointFolder === wanted.savepointFolder && (given.epoch ?? 0) === (wanted.epoch ?? 0)
+  if (checkpointId === snapshotId && sameTarget) return
+  throw new StateBackendError(
+    'INVALID_ARGUMENT',
+    `Snapshot ${snapshotId} was given a stream factory for ${describeTarget(checkpointId, given)}; its options are for ` +
+      `${describeTarget(snapshotId, wanted)}. Make it by storage.streamFactory(checkpointId, options.target).`,
+    { details: { snapshotId, factoryId: checkpointId } },
+  )
+}
+
+function describeTarget(id: number, { epoch = 0, savepointFolder }: CheckpointTarget): string {
+  const where = savepointFolder === undefined ? 'a checkpoint' : `savepoint ${savepointFolder}`
+  return `${where}, id ${id}, of attempt ${epoch}`
 }
 
 /** Aborts `abortion` when `signal` is aborted, or at once when it already was; until the result is called. */

@@ -38,7 +38,7 @@ export interface HashMapStateBackendOptions extends CommonStateBackendOptions {
    * `LevelDBStateBackend`. Default: each backend makes one of its own where the system keeps temporary files, and removes those that
    * killed processes of the same user left there. A directory that stays the same lets a restore after a crash find its tables.
    */
-  readonly directory?: string
+  readonly directory?: string | undefined
 }
 
 export class HashMapStateBackend implements StateBackend {

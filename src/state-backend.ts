@@ -13,18 +13,18 @@ import type { MemoryBudget } from './store/memory-budget.js'
 /** Options of both state backends. */
 export interface CommonStateBackendOptions {
   /** Memory of each keyed backend in bytes, or a budget that several share. Default 256 MiB each. */
-  readonly memory?: number | MemoryBudget
+  readonly memory?: number | MemoryBudget | undefined
   /** Compression of tables, local and in storage. Default `none`: reads are faster; `snappy` where storage or network is dear. */
-  readonly compression?: 'none' | 'snappy'
+  readonly compression?: 'none' | 'snappy' | undefined
   /** When checkpoints renew their base. */
-  readonly rebasePolicy?: Partial<RebasePolicy>
+  readonly rebasePolicy?: Partial<RebasePolicy> | undefined
   /**
    * Keeps all tables of the last completed checkpoint on local disk, also those that LevelDB compacts away, so that a restore on this
    * machine after a crash fetches nothing that survived it. Takes up to as much disk again as the state does. Default false: a restore
    * links what happens to be there.
    */
-  readonly localRecovery?: boolean
-  readonly clock?: Clock
+  readonly localRecovery?: boolean | undefined
+  readonly clock?: Clock | undefined
 }
 
 export interface KeyedStateBackendOptions<K> {
@@ -40,11 +40,11 @@ export interface KeyedStateBackendOptions<K> {
    * What to restore from: the handles of the last completed checkpoint, or none to start empty. Handles that went through JSON do as
    * well as those that `snapshot` returned.
    */
-  readonly stateHandles?: readonly IncrementalRemoteKeyedStateHandleFields[]
+  readonly stateHandles?: readonly IncrementalRemoteKeyedStateHandleFields[] | undefined
   /** Where the state of `stateHandles` lies: the job's `CheckpointStorage`, or the reader that came with a savepoint. */
   readonly checkpointStorage?: CheckpointStateReader | undefined
   /** Aborts a restore. */
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
 }
 
 export interface StateBackend {

@@ -24,15 +24,16 @@ export interface SnapshotResult {
 
 export interface SnapshotContext {
   /** Aborts the asynchronous part: the promise rejects with `SNAPSHOT_ABORTED`, and nothing that was uploaded stays. */
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
 }
 
 export interface Snapshotable {
   /**
    * Takes a snapshot. The synchronous part is done when the call returns: writes made after it are not in the snapshot. The promise
    * is the asynchronous part; it rejects with `INVALID_ARGUMENT` for an id that is not above that of every snapshot taken here or
-   * restored, checkpoint or savepoint, `SNAPSHOT_DURING_PROCESSING` when a state callback or scan is in progress,
-   * `SNAPSHOT_ABORTED` after an abort, `BACKEND_CLOSED` after a close, `CHECKPOINT_FAILED` or a storage code when it cannot be done. A
+   * restored, checkpoint or savepoint, and for a stream factory of another id or target than the options', with
+   * `SNAPSHOT_DURING_PROCESSING` when a state callback or scan is in progress, `SNAPSHOT_ABORTED` after an abort, `BACKEND_CLOSED` after
+   * a close, `CHECKPOINT_FAILED` or a storage code when it cannot be done. A
    * failed or aborted snapshot leaves nothing in storage, and what it would have held goes into the next.
    */
   snapshot(

@@ -5,11 +5,12 @@ import type { CoordinatedOperator } from './pending-checkpoint.js'
 
 /**
  * `INVALID_ARGUMENT`: two have one id. `RESTORE_MISMATCH`: one has another maximum parallelism than among `restored`, what the restored
- * checkpoint has.
+ * checkpoint has; or one that has state there is missing, and `allowNonRestoredState` is false.
  */
 export function checkOperators(
   operators: readonly CoordinatedOperator[],
   restored: readonly OperatorCheckpoint[],
+  allowNonRestoredState: boolean,
 ): void {
   const ids = new Set<string>()
   for (const { operatorId, maxParallelism } of operators) {
@@ -29,4 +30,21 @@ export function checkOperators(
       { details: { operatorId, checkpoint: before.maxParallelism, operator: maxParallelism } },
     )
   }
+  if (!allowNonRestoredState) checkAllRestored(ids, restored)
+}
+
+/** An operator that was renamed would start empty behind a position that is not, and its state be deleted with the next checkpoint. */
+function checkAllRestored(ids: ReadonlySet<string>, restored: readonly OperatorCheckpoint[]): void {
+  const dropped = restored.find(
+    ({ operatorId, subtasks }) =>
+      !ids.has(operatorId) && subtasks.some(({ keyedStateHandle }) => keyedStateHandle !== null),
+  )
+  if (dropped === undefined) return
+  throw new StateBackendError(
+    'RESTORE_MISMATCH',
+    `The restored checkpoint has state of operator ${JSON.stringify(dropped.operatorId)}, and no operator of that id is started: there ` +
+      `is ${[...ids].map((id) => JSON.stringify(id)).join(', ') || 'none'}. Start it under its old operatorId, or say ` +
+      'allowNonRestoredState to give its state up.',
+    { details: { operatorId: dropped.operatorId } },
+  )
 }

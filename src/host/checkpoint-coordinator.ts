@@ -2,7 +2,7 @@
  * Coordinates the checkpoints of a job: triggers, gathers the acknowledgements, publishes, tells the tasks. It knows neither records
  * nor positions: the host calls `triggerCheckpoint` at a barrier. What is kept and deleted is the `CompletedCheckpointStore`'s.
  *
- * Order of calls: `restore`, `start`, any number of triggers, `close`.
+ * Order of calls: `restore`, `start`, any number of triggers, `close`; `INVALID_ARGUMENT` in any other.
  */
 import { CheckpointOptions } from '../checkpoint/checkpoint-options.js'
 import type { OperatorCheckpoint } from '../checkpoint/completed-checkpoint.js'
@@ -55,6 +55,8 @@ export interface SavepointOptions {
   readonly stop?: boolean | undefined
 }
 
+type Phase = 'created' | 'restored' | 'running' | 'closed'
+
 interface InFlight {
   readonly pending: PendingCheckpoint
   /** Settled from the start until its tasks were asked, which happens in one stretch that nobody sees. */
@@ -72,7 +74,7 @@ export class CheckpointCoordinator {
   readonly #inFlight = new Map<number, InFlight>()
   readonly #endedSavepoints = new Map<number, PendingCheckpoint>()
   readonly #working = new Set<Promise<unknown>>()
-  #phase: 'created' | 'restored' | 'running' | 'closed' = 'created'
+  #phase: Phase = 'created'
   /** Once restored. */
   #finalizer: CheckpointFinalizer | undefined
   #operators: readonly CoordinatedOperator[] = []
@@ -106,7 +108,7 @@ export class CheckpointCoordinator {
     source: RestoreSource = {},
     options: { signal?: AbortSignal | undefined } = {},
   ): Promise<RestoredCheckpoint | undefined> {
-    assert(this.#phase === 'created', 'a coordinator restores once, before it starts')
+    this.#checkPhase('created', 'restore() is called first, and once')
     this.#epoch = await this.#storage.claimEpoch(options)
     const { restored, highestCheckpointId } = await this.#checkpoints.recover(source, options)
     this.#nextCheckpointId = highestCheckpointId + 1
@@ -135,11 +137,15 @@ export class CheckpointCoordinator {
 
   /**
    * The operators whose tasks take part from now on. `INVALID_ARGUMENT`: two have one id. `RESTORE_MISMATCH`: one has another maximum
-   * parallelism than in the restored checkpoint.
+   * parallelism than in the restored checkpoint, or one that has state there is missing. With `allowNonRestoredState` the state of the
+   * missing is given up: the next checkpoint does not have it.
    */
-  start(operators: readonly CoordinatedOperator[]): void {
-    assert(this.#phase === 'restored', 'a coordinator starts once, after restore')
-    checkOperators(operators, this.#restoredOperators)
+  start(
+    operators: readonly CoordinatedOperator[],
+    options: { readonly allowNonRestoredState?: boolean | undefined } = {},
+  ): void {
+    this.#checkPhase('restored', 'start() is called once, after restore() and before close()')
+    checkOperators(operators, this.#restoredOperators, options.allowNonRestoredState ?? false)
     this.#operators = operators
     this.#phase = 'running'
   }
@@ -235,7 +241,19 @@ export class CheckpointCoordinator {
 
   #checkRunning(): void {
     if (this.#fencedBy !== undefined) throw this.#fencedBy
-    assert(this.#phase === 'running', 'checkpoints are triggered between start and close')
+    this.#checkPhase(
+      'running',
+      'checkpoints and savepoints are triggered between start() and close()',
+    )
+  }
+
+  #checkPhase(phase: Phase, rule: string): void {
+    if (this.#phase === phase) return
+    throw new StateBackendError(
+      'INVALID_ARGUMENT',
+      `This coordinator is ${this.#phase}, and ${rule}. Make a new one for a new attempt at running the job.`,
+      { details: { phase: this.#phase } },
+    )
   }
 
   #trigger(

@@ -38,25 +38,25 @@ export interface StateDescriptor<S extends State> {
 
 export interface ValueStateDescriptor<T> extends StateDescriptor<ValueState<T>> {
   readonly kind: 'value'
-  readonly defaultValue?: T
-  readonly serializer?: TypeSerializer<T>
+  readonly defaultValue?: T | undefined
+  readonly serializer?: TypeSerializer<T> | undefined
 }
 
 export interface ListStateDescriptor<T> extends StateDescriptor<ListState<T>> {
   readonly kind: 'list'
-  readonly serializer?: TypeSerializer<T>
+  readonly serializer?: TypeSerializer<T> | undefined
 }
 
 export interface MapStateDescriptor<UK, UV> extends StateDescriptor<MapState<UK, UV>> {
   readonly kind: 'map'
   readonly keySerializer: KeySerializer<UK>
-  readonly serializer?: TypeSerializer<UV>
+  readonly serializer?: TypeSerializer<UV> | undefined
 }
 
 export interface ReducingStateDescriptor<T> extends StateDescriptor<ReducingState<T>> {
   readonly kind: 'reducing'
   readonly reduce: ReduceFunction<T>
-  readonly serializer?: TypeSerializer<T>
+  readonly serializer?: TypeSerializer<T> | undefined
 }
 
 export interface AggregatingStateDescriptor<IN, ACC, OUT> extends StateDescriptor<
@@ -65,7 +65,7 @@ export interface AggregatingStateDescriptor<IN, ACC, OUT> extends StateDescripto
   readonly kind: 'aggregating'
   readonly aggregate: AggregateFunction<IN, ACC, OUT>
   /** Of the accumulator. */
-  readonly serializer?: TypeSerializer<ACC>
+  readonly serializer?: TypeSerializer<ACC> | undefined
 }
 
 /** The descriptors there are, with their type parameters forgotten: what the inside of the package works on. */
@@ -90,13 +90,13 @@ function checked(name: string): string {
 
 interface SerializerOption<T> {
   /** How values become bytes; msgpackr by default. */
-  readonly serializer?: TypeSerializer<T>
+  readonly serializer?: TypeSerializer<T> | undefined
 }
 
 /** One value per key. */
 export function valueState<T>(
   name: string,
-  options: SerializerOption<T> & { readonly defaultValue?: T } = {},
+  options: SerializerOption<T> & { readonly defaultValue?: T | undefined } = {},
 ): ValueStateDescriptor<T> {
   return { kind: 'value', name: checked(name), ...options }
 }
@@ -120,7 +120,7 @@ export function mapState<UK, UV>(
 ): MapStateDescriptor<UK, UV>
 export function mapState<UK, UV>(
   name: string,
-  options: SerializerOption<UV> & { readonly keySerializer?: KeySerializer<UK> } = {},
+  options: SerializerOption<UV> & { readonly keySerializer?: KeySerializer<UK> | undefined } = {},
 ): MapStateDescriptor<UK, UV> {
   const keySerializer = options.keySerializer ?? (anyKey as KeySerializer<never>)
   return {

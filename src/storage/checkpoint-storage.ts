@@ -113,6 +113,7 @@ export class CheckpointStorage extends CheckpointStateReader {
     const inSavepoint = savepointFolder !== undefined
     return new CheckpointStreamWriter({
       checkpointId,
+      target,
       objectStore: this.objectStore,
       inlineThresholdBytes: this.#inlineThresholdBytes,
       newName: () => `${epoch}-${this.#randomId()}`,

@@ -38,6 +38,9 @@ export interface CheckpointStreamWriteOptions {
 export interface CheckpointStreamFactory {
   readonly checkpointId: number
 
+  /** Where it writes; a snapshot with `CheckpointOptions` for another target is refused. Not said: not compared. */
+  readonly target?: CheckpointTarget | undefined
+
   /**
    * Stores the body's bytes, in the handle itself when they are few, and resolves when they are
    * durable. The handle's SHA-256 is computed from the very bytes that were sent (C2). On failure
@@ -66,6 +69,7 @@ export interface CheckpointTarget {
 
 export interface CheckpointStreamWriterOptions {
   readonly checkpointId: number
+  readonly target: CheckpointTarget
   readonly objectStore: ObjectStore
   readonly inlineThresholdBytes: number
   /** Each call gives another name. */
@@ -78,10 +82,12 @@ export interface CheckpointStreamWriterOptions {
 
 export class CheckpointStreamWriter implements CheckpointStreamFactory {
   readonly checkpointId: number
+  readonly target: CheckpointTarget
   readonly #options: CheckpointStreamWriterOptions
 
   constructor(options: CheckpointStreamWriterOptions) {
     this.checkpointId = options.checkpointId
+    this.target = options.target
     this.#options = options
   }
 

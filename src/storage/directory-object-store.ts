@@ -47,9 +47,9 @@ const pendingFolder = '.pending'
 const deletesInFlightMax = 8
 
 export interface DirectoryObjectStoreOptions {
-  readonly fileSystem?: StorageFileSystem
+  readonly fileSystem?: StorageFileSystem | undefined
   /** Names pending files; each call must give another name. Default: random UUIDs. */
-  readonly randomId?: () => string
+  readonly randomId?: (() => string) | undefined
 }
 
 /** What lies in a folder: an object, or another folder, with a key that ends with '/'. */

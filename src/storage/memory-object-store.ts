@@ -22,7 +22,7 @@ import {
 
 export interface MemoryObjectStoreOptions {
   /** Says when an object was stored. Default: the system's. */
-  readonly clock?: Clock
+  readonly clock?: Clock | undefined
 }
 
 interface StoredObject {

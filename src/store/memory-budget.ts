@@ -40,7 +40,10 @@ export class MemoryBudget {
   readonly backends: number
 
   /** Throws `INVALID_ARGUMENT` when a backend's share is under 8 MiB. */
-  constructor(totalBytes: number = DEFAULT_BUDGET_BYTES, options: { backends?: number } = {}) {
+  constructor(
+    totalBytes: number = DEFAULT_BUDGET_BYTES,
+    options: { backends?: number | undefined } = {},
+  ) {
     this.totalBytes = totalBytes
     this.backends = options.backends ?? 1
     if (!Number.isInteger(this.backends) || this.backends < 1) {

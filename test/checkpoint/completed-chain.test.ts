@@ -149,8 +149,9 @@ describe.each<BackendKind>(['leveldb', 'hashmap'])('C1, %s', (kind) => {
 })
 
 describe.each<BackendKind>(['leveldb', 'hashmap'])('snapshot ids, %s', (kind) => {
+  const isId = (id: number) => Number.isSafeInteger(id) && id >= 1
   const snapshot = (task: StateTask, id: number, options = CheckpointOptions.checkpoint()) =>
-    task.backend.snapshot(id, 0, task.storage.streamFactory(1), options)
+    task.backend.snapshot(id, 0, task.storage.streamFactory(isId(id) ? id : 1), options)
   const refused = async (task: StateTask, id: number, options?: CheckpointOptions) => {
     const error = await rejection(snapshot(task, id, options))
     expect(error).toMatchObject({ code: 'INVALID_ARGUMENT', details: { snapshotId: id } })
