@@ -27,9 +27,10 @@ const text = (key: number): string => `${key} `.repeat(30)
 /** A savepoint of base tables, or of deltas only. */
 async function savepointOf(task: StateTask): Promise<Handle> {
   const id = task.takeCheckpointId()
-  const factory = task.storage.streamFactory(id, { savepointFolder: FOLDER })
+  const options = CheckpointOptions.savepoint({ savepointFolder: FOLDER })
+  const factory = task.storage.streamFactory(id, options.target)
   return throughJSON(
-    handleOf(await task.backend.snapshot(id, 0, factory, CheckpointOptions.savepoint())),
+    handleOf(await task.backend.snapshot(id, 0, factory, options)),
   )
 }
 
