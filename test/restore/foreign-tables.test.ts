@@ -29,9 +29,7 @@ async function savepointOf(task: StateTask): Promise<Handle> {
   const id = task.takeCheckpointId()
   const options = CheckpointOptions.savepoint({ savepointFolder: FOLDER })
   const factory = task.storage.streamFactory(id, options.target)
-  return throughJSON(
-    handleOf(await task.backend.snapshot(id, 0, factory, options)),
-  )
+  return throughJSON(handleOf(await task.backend.snapshot(id, 0, factory, options)))
 }
 
 async function openSavepoint(task: StateTask, handle: Handle, kind: BackendKind): Promise<void> {
