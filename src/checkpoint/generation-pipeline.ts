@@ -22,9 +22,6 @@ import type { SnapshotType } from './checkpoint-options.js'
 import { deltaTable } from './delta-table.js'
 import type { PlannedSnapshot, SnapshotStrategy } from './snapshot-strategy.js'
 
-/** What goes on beside an upload: each step of that waits for a slice to end. */
-const STORING_SLICE_MS = 0.25
-
 export interface GenerationPipelineOptions {
   readonly buffer: WriteBuffer
   /** `undefined` for the in-memory backend. */
@@ -44,7 +41,6 @@ export class GenerationPipeline {
   readonly #options: GenerationPipelineOptions
   readonly #queue = new SerialQueue()
   readonly #slicer: Slicer
-  readonly #storingSlicer: Slicer
   #lastSequence: number
   /** Its tables are written; it is on its way to the store, and not yet in the read cache. */
   #written: { readonly generation: Generation; readonly stored: Promise<void> } | undefined
@@ -54,7 +50,6 @@ export class GenerationPipeline {
   constructor(options: GenerationPipelineOptions) {
     this.#options = options
     this.#slicer = new Slicer(options.clock)
-    this.#storingSlicer = new Slicer(options.clock, STORING_SLICE_MS)
     this.#lastSequence = options.lastSequence
   }
 
@@ -130,7 +125,6 @@ export class GenerationPipeline {
         lastSequence: this.#lastSequence,
         createTable: () => TableFileWriter.create(strategy.newTablePath(), table),
         slicer: this.#slicer,
-        storingSlicer: this.#storingSlicer,
       },
     )
     const deltas = tables.map(({ file, sketch }) => deltaTable(file, sketch))
@@ -149,8 +143,8 @@ export class GenerationPipeline {
     await stored
     this.#written = undefined
     strategy.boundDeltas()
-    this.#storingSlicer.restart()
-    await buffer.retire(generation, this.#storingSlicer)
+    this.#slicer.restart()
+    await buffer.retire(generation, this.#slicer)
     onWritten(generation)
   }
 }

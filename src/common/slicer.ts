@@ -18,13 +18,11 @@ const STEP_BYTES = 1024
 
 export class Slicer {
   readonly #clock: Clock
-  readonly #sliceMs: number
   #sliceStartMs: number
   #steps = 0
 
-  constructor(clock: Clock, sliceMs: number = SLICE_MS) {
+  constructor(clock: Clock) {
     this.#clock = clock
-    this.#sliceMs = sliceMs
     this.#sliceStartMs = clock.monotonicMs()
   }
 
@@ -38,7 +36,7 @@ export class Slicer {
 
   /** As `due`, but looks at the clock at every call: for steps that take milliseconds each. */
   overdue(): boolean {
-    return this.#clock.monotonicMs() - this.#sliceStartMs >= this.#sliceMs
+    return this.#clock.monotonicMs() - this.#sliceStartMs >= SLICE_MS
   }
 
   /** Gives the event loop a turn. */

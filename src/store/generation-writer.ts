@@ -16,8 +16,14 @@ import { ValueType } from '../table/internal-key.js'
 import { KeySketch } from '../table/key-sketch.js'
 import type { TableFile, TableFileWriter } from '../table/table-file.js'
 import { cellEntries, type CellEntriesInput } from './cell-entries.js'
-import { GenerationBatches } from './generation-batches.js'
 import type { LevelDBStore } from './leveldb-store.js'
+
+/** Measured best between 500 and 5,000 operations. */
+const BATCH_OPERATIONS = 2000
+/** A batch of large values is cut earlier: LevelDB copies it twice. */
+const BATCH_BYTES = 1 << 20
+/** Filled before LevelDB has the one before; beyond, filling waits. So much that a checkpoint of 32,000 entries never does. */
+const WAITING_BATCHES_MAX = 16
 
 /**
  * A delta table is ended behind this many bytes, and the generation goes on in another: a base that has its keys leaves it out though it
@@ -32,8 +38,6 @@ export interface GenerationTarget {
   readonly lastSequence: number
   readonly createTable: () => Promise<TableFileWriter>
   readonly slicer: Slicer
-  /** For what LevelDB gets when the tables are done. */
-  readonly storingSlicer: Slicer
   /** See `DELTA_TABLE_BYTES`. */
   readonly tableBytes?: number
 }
@@ -58,7 +62,7 @@ export async function writeGeneration(
 ): Promise<WrittenGeneration> {
   const { store, lastSequence } = target
   const tables = new Tables(target)
-  const batches = store === undefined ? undefined : new GenerationBatches(store, countOf(entries))
+  const batches = store === undefined ? undefined : new Batches(store)
   try {
     await tables.next()
     const sequence = await writeEntries(entries, target, tables, batches)
@@ -68,7 +72,7 @@ export async function writeGeneration(
       'I3: sequences end with the last table',
     )
     assert(sequence > lastSequence, 'a frozen generation is never empty')
-    const stored = allStored(batches, target, sequence)
+    const stored = allStored(batches, store, sequence)
     // Reported to whoever waits for it, which may be later than its rejection.
     stored.catch(() => undefined)
     return { tables: written, stored }
@@ -79,21 +83,12 @@ export async function writeGeneration(
   }
 }
 
-/** Of cells and raw entries: a spilled cell has more than one entry. */
-function countOf({ layers, raw }: CellEntriesInput): number {
-  let count = raw.size
-  for (const buckets of layers.values()) {
-    for (const bucket of buckets) count += bucket?.size ?? 0
-  }
-  return count
-}
-
 async function allStored(
-  batches: GenerationBatches | undefined,
-  { store, storingSlicer }: GenerationTarget,
+  batches: Batches | undefined,
+  store: LevelDBStore | undefined,
   sequence: number,
 ): Promise<void> {
-  await batches?.finish(storingSlicer)
+  await batches?.finish()
   assert(store === undefined || store.lastSequence === sequence, "I1: our sequences are LevelDB's")
 }
 
@@ -102,7 +97,7 @@ async function writeEntries(
   entries: CellEntriesInput,
   { lastSequence, slicer }: GenerationTarget,
   tables: Tables,
-  batches: GenerationBatches | undefined,
+  batches: Batches | undefined,
 ): Promise<number> {
   let sequence = lastSequence
   slicer.restart()
@@ -113,7 +108,7 @@ async function writeEntries(
       batches?.add(key, value)
       tables.add(key, sequence, value)
     }
-    if (batches?.isFull === true) await batches.submit(slicer)
+    if (batches?.isFull === true) await batches.submit()
     if (tables.isFull) await tables.next()
     if (entry === undefined ? slicer.overdue() : slicer.due(entry.value?.length)) {
       await tables.flush()
@@ -184,6 +179,59 @@ class Tables {
   async discard(): Promise<void> {
     await this.#table?.abort()
     for (const { file } of this.#written) rmSync(file.path, { force: true })
+  }
+}
+
+/** The batches of one generation. While one is being written the next are filled; never are two in flight (S1). */
+class Batches {
+  readonly #store: LevelDBStore
+  /** Made with its first operation: one that is never written would be held by the database. */
+  #batch: ReturnType<LevelDBStore['batch']> | undefined
+  #bytes = 0
+  /** Of all batches sent so far, one after the other. */
+  #written: Promise<void> = Promise.resolve()
+  /** Of the latest, oldest first. */
+  readonly #waiting: Promise<void>[] = []
+
+  constructor(store: LevelDBStore) {
+    this.#store = store
+  }
+
+  /** `value` is `undefined` for a deletion. */
+  add(key: Buffer, value: Buffer | undefined): void {
+    this.#batch ??= this.#store.batch()
+    if (value === undefined) this.#batch.del(key)
+    else this.#batch.put(key, value)
+    this.#bytes += key.length + (value?.length ?? 0)
+  }
+
+  get isFull(): boolean {
+    return (this.#batch?.length ?? 0) >= BATCH_OPERATIONS || this.#bytes >= BATCH_BYTES
+  }
+
+  /** Sends the batch that was filled, if any; waits while too many wait. */
+  async submit(): Promise<void> {
+    const batch = this.#batch
+    if (batch === undefined) return
+    this.#batch = undefined
+    this.#bytes = 0
+    // Each asks for its turn when its predecessor is done, so that a scan waits for one at most.
+    this.#written = this.#written.then(() => this.#store.commit(batch))
+    // Reported by `finish`, or by the `submit` that waits.
+    this.#written.catch(() => undefined)
+    this.#waiting.push(this.#written)
+    if (this.#waiting.length > WAITING_BATCHES_MAX) await this.#waiting.shift()
+  }
+
+  /** Sends the last one, and waits for all. */
+  async finish(): Promise<void> {
+    await this.submit()
+    await this.#written
+  }
+
+  /** Resolves when nothing is under way any more. Never rejects. */
+  async settled(): Promise<void> {
+    await this.#written.catch(() => undefined)
   }
 }
 

@@ -2,18 +2,12 @@
 import { Buffer } from 'node:buffer'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { systemClock } from '../../src/common/clock.js'
 import { Slicer } from '../../src/common/slicer.js'
 import { numberKey } from '../../src/record/key-serializer.js'
 import { TOMBSTONE } from '../../src/store/cell.js'
-import {
-  writeGeneration,
-  type WrittenGeneration,
-  type WrittenTable,
-} from '../../src/store/generation-writer.js'
-import { LevelDBStore } from '../../src/store/leveldb-store.js'
-import { MemoryBudget, memoryShareOf } from '../../src/store/memory-budget.js'
+import { writeGeneration, type WrittenTable } from '../../src/store/generation-writer.js'
 import type { RawValue } from '../../src/store/write-buffer.js'
 import { compareUserKey, userKeyOf } from '../../src/table/internal-key.js'
 import { TableFileWriter } from '../../src/table/table-file.js'
@@ -36,17 +30,16 @@ function entriesOf(count: number): Map<string, RawValue> {
 
 interface Writing {
   readonly raw: Map<string, RawValue>
-  readonly store?: LevelDBStore
   readonly tableBytes?: number
   readonly create?: (path: string) => Promise<TableFileWriter>
 }
 
 async function write(
   directory: string,
-  { raw, store, tableBytes, create = (path) => TableFileWriter.create(path) }: Writing,
-): Promise<WrittenGeneration> {
+  { raw, tableBytes, create = (path) => TableFileWriter.create(path) }: Writing,
+): Promise<readonly WrittenTable[]> {
   let count = 0
-  return writeGeneration(
+  const { tables, stored } = await writeGeneration(
     {
       keySerializer: numberKey,
       startKeyGroup: 0,
@@ -55,14 +48,15 @@ async function write(
       raw,
     },
     {
-      store,
-      lastSequence: store?.lastSequence ?? LAST_SEQUENCE,
+      store: undefined,
+      lastSequence: LAST_SEQUENCE,
       createTable: () => create(join(directory, `${++count}.ldb`)),
       slicer: new Slicer(systemClock),
-      storingSlicer: new Slicer(systemClock),
       ...(tableBytes === undefined ? {} : { tableBytes }),
     },
   )
+  await stored
+  return tables
 }
 
 function contentsOf(tables: readonly WrittenTable[]): [string, RawValue][] {
@@ -85,7 +79,7 @@ describe('A generation', () => {
   it('that is long becomes tables that follow each other in keys and sequences, and hold all of it', async () => {
     const directory = temporaryDirectory()
     const raw = entriesOf(100)
-    const { tables } = await write(directory, { raw, tableBytes: TABLE_BYTES })
+    const tables = await write(directory, { raw, tableBytes: TABLE_BYTES })
     expect(tables.length).toBeGreaterThan(5)
     expect(contentsOf(tables)).toEqual([...raw])
     for (const [index, { file }] of tables.slice(1).entries()) {
@@ -98,7 +92,7 @@ describe('A generation', () => {
   it('that is short is one table', async () => {
     const directory = temporaryDirectory()
     const raw = entriesOf(100)
-    const { tables } = await write(directory, { raw })
+    const tables = await write(directory, { raw })
     expect(tables).toHaveLength(1)
     expect(contentsOf(tables)).toEqual([...raw])
   })
@@ -107,7 +101,7 @@ describe('A generation', () => {
     for (let count = 1; count <= 20; count++) {
       const directory = temporaryDirectory()
       const raw = entriesOf(count)
-      const { tables } = await write(directory, { raw, tableBytes: TABLE_BYTES })
+      const tables = await write(directory, { raw, tableBytes: TABLE_BYTES })
       expect(contentsOf(tables)).toEqual([...raw])
       expect(readdirSync(directory)).toHaveLength(tables.length)
     }
@@ -121,78 +115,5 @@ describe('A generation', () => {
     const writing = write(directory, { raw: entriesOf(100), tableBytes: TABLE_BYTES, create })
     await expect(writing).rejects.toBe(full)
     expect(readdirSync(directory)).toEqual([])
-  })
-})
-
-describe('A generation and LevelDB', () => {
-  async function open(): Promise<LevelDBStore> {
-    const store = await LevelDBStore.open({
-      directory: temporaryDirectory(),
-      memory: memoryShareOf(new MemoryBudget(), 'none'),
-      compression: 'none',
-      lastSequence: 0,
-      restored: false,
-    })
-    onTestFinished(() => store.close())
-    return store
-  }
-
-  /** A few bytes of each value and its length tell it from the others. */
-  function brief([key, value]: readonly [string, RawValue]): string {
-    if (value === TOMBSTONE) return `${key} deleted`
-    return `${key} ${value.length} ${value[0]} ${value.at(-1)}`
-  }
-
-  async function storedBy(store: LevelDBStore): Promise<string[]> {
-    const entries = await store.scan(Buffer.of(0), Buffer.of(0xff), 100_000)
-    return entries.map(([key, value]) => brief([key.toString('latin1'), value]))
-  }
-
-  const kept = (raw: Map<string, RawValue>): string[] =>
-    [...raw].filter(([, value]) => value !== TOMBSTONE).map(brief)
-
-  it('a small one is put into batches when its tables are done', async () => {
-    const store = await open()
-    const raw = entriesOf(5000)
-    const batches = vi.spyOn(store, 'batch')
-    const table = await TableFileWriter.create(join(temporaryDirectory(), 'a.ldb'))
-    const finish = vi.spyOn(table, 'finish')
-    const create = (): Promise<TableFileWriter> => Promise.resolve(table)
-    const { stored } = await write(temporaryDirectory(), { raw, store, create })
-    await stored
-    const [firstBatch, tableDone] = [batches, finish].map(({ mock }) => mock.invocationCallOrder[0])
-    expect(firstBatch).toBeGreaterThan(tableDone ?? NaN)
-    expect(store.lastSequence).toBe(raw.size)
-    expect(await storedBy(store)).toEqual(kept(raw))
-  })
-
-  it('a large one is put into batches as it is encoded', async () => {
-    const store = await open()
-    const raw = new Map(
-      Array.from({ length: 33_000 }, (_, index): [string, RawValue] => [
-        `\0\0 ${String(index).padStart(6, '0')}`,
-        Buffer.of(index & 0xff),
-      ]),
-    )
-    const commit = vi.spyOn(store, 'commit')
-    const { stored } = await write(temporaryDirectory(), { raw, store })
-    expect(commit.mock.calls.length).toBeGreaterThan(5)
-    await stored
-    expect(await storedBy(store)).toEqual(kept(raw))
-  })
-
-  it('one of few but large entries is not held as a whole', async () => {
-    const store = await open()
-    const raw = new Map(
-      Array.from({ length: 40 }, (_, index): [string, RawValue] => [
-        `\0\0 ${String(index).padStart(6, '0')}`,
-        Buffer.alloc(2 ** 20, index),
-      ]),
-    )
-    const commit = vi.spyOn(store, 'commit')
-    const { stored } = await write(temporaryDirectory(), { raw, store })
-    expect(commit.mock.calls.length).toBeGreaterThan(16)
-    await stored
-    expect(await storedBy(store)).toEqual(kept(raw))
   })
 })
