@@ -43,8 +43,8 @@ function checkAllRestored(ids: ReadonlySet<string>, restored: readonly OperatorC
   throw new StateBackendError(
     'RESTORE_MISMATCH',
     `The restored checkpoint has state of operator ${JSON.stringify(dropped.operatorId)}, and no operator of that id is started: there ` +
-      `is ${[...ids].map((id) => JSON.stringify(id)).join(', ') || 'none'}. Start it under its old operatorId, or say ` +
-      'allowNonRestoredState to give its state up.',
+      `is ${[...ids].map((id) => JSON.stringify(id)).join(', ') || 'none'}. Start it under its old operatorId, or give its state up: ` +
+      'allowNonRestoredState of CheckpointCoordinator.start.',
     { details: { operatorId: dropped.operatorId } },
   )
 }

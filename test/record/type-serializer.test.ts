@@ -81,6 +81,7 @@ describe('MsgpackSerializer', () => {
     ['an ArrayBuffer', new Uint8Array([1, 2]).buffer],
     ['a regular expression', /a+/gi],
     ['an error', new TypeError('text')],
+    ['an invalid date', [new Date(NaN)]],
     ['an error with a cause', [-0, new Error('text', { cause: { a: 1 } }), -0]],
     ['a map in a set in a map', new Map([[{ a: 1 }, new Set([new Map([[1n, -0]])])]])],
     ['a map with 0 and -0 as values', new Map([['a', 0], ['b', -0], ['c', 0]])], // prettier-ignore
@@ -200,7 +201,10 @@ describe('MsgpackSerializer', () => {
           expect(error).toMatchObject({ code: 'VALUE_NOT_ENCODABLE' })
           return
         }
-        expect(isDeepStrictEqual(serializer.deserialize(bytes), structuredClone(value))).toBe(true)
+        const copy = structuredClone(value)
+        // To Node no invalid date equals another.
+        fc.pre(isDeepStrictEqual(copy, structuredClone(value)))
+        expect(isDeepStrictEqual(serializer.deserialize(bytes), copy)).toBe(true)
       }),
       { numRuns: 3000 },
     )
