@@ -33,7 +33,8 @@ function howMeasured({ rounds, millis, cpu }: StateParameters): string {
   const clock = cpu ? ' of processor time' : ''
   return (
     `Frame: ${processes} of each contender for each kind of state, which its operations share, one after the other; each kind of state ` +
-    `and round begins with another contender. The clock starts when a process has come to rest behind its set-up. An operation warms up for ${warmUpMs(millis)} ms (the first in a JVM for 1 s), and is then ` +
+    'and round begins with another contender. The clock starts when a process has come to rest behind its set-up. ' +
+    `An operation warms up for ${warmUpMs(millis)} ms (the first in a JVM for 1 s), and is then ` +
     `sampled ${SAMPLES_PER_PROCESS} times for ${millis} ms${clock}; one that adds keys or removes entries goes over all keys once instead, after ` +
     `${WARM_UP_ROUNDS} times to warm up (one that appends to lists warms up over them as often at most).${rounds === 1 ? ' The range is that within a process: another process may differ by more.' : ''}`
   )

@@ -33,8 +33,8 @@ export interface Snapshotable {
    * is the asynchronous part; it rejects with `INVALID_ARGUMENT` for an id that is not above that of every snapshot taken here or
    * restored, checkpoint or savepoint, and for a stream factory of another id or target than the options', with
    * `SNAPSHOT_DURING_PROCESSING` when a state callback or scan is in progress, `SNAPSHOT_ABORTED` after an abort, `BACKEND_CLOSED` after
-   * a close, `CHECKPOINT_FAILED` or a storage code when it cannot be done. A
-   * failed or aborted snapshot leaves nothing in storage, and what it would have held goes into the next.
+   * a close, `CHECKPOINT_FAILED` or a storage code when it cannot be done. A failed or aborted snapshot leaves nothing in storage, and
+   * what it would have held goes into the next.
    */
   snapshot(
     checkpointId: number,

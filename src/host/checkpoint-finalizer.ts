@@ -20,6 +20,7 @@ import { StateBackendError } from '../errors.js'
 import type { CheckpointStorage } from '../storage/checkpoint-storage.js'
 import { isIdTaken, type CheckpointEvent } from './checkpoint-events.js'
 import type { CheckpointFailureManager } from './checkpoint-failure-manager.js'
+import type { Abortion } from './checkpoints-cleaner.js'
 import type { CompletedCheckpointStore } from './completed-checkpoint-store.js'
 import type { PendingCheckpoint } from './pending-checkpoint.js'
 import { discardSavepoint } from './savepoints.js'
@@ -71,9 +72,7 @@ export class CheckpointFinalizer {
     return event
   }
 
-  async #publish(
-    pending: PendingCheckpoint,
-  ): Promise<'aborted' | 'doubtful' | 'broken-off' | 'done'> {
+  async #publish(pending: PendingCheckpoint): Promise<Abortion | 'done'> {
     let begun = false
     try {
       await pending.acknowledged
@@ -160,10 +159,7 @@ export class CheckpointFinalizer {
     }
   }
 
-  #abort(
-    pending: PendingCheckpoint,
-    why: 'aborted' | 'doubtful' | 'broken-off' = 'aborted',
-  ): CheckpointEvent {
+  #abort(pending: PendingCheckpoint, why: Abortion = 'aborted'): CheckpointEvent {
     const { clock, checkpoints, failures, failJob, onCheckpoint } = this.#options
     const { checkpointId } = pending.options
     const event = pending.fail(clock.monotonicMs())

@@ -31,7 +31,10 @@ const FAILED_DELETIONS_MAX = 3
  * `doubtful`: its publication was taken for failed. `broken-off`: the same, and was not waited for, so it may yet be carried out. `aborted`:
  * its `_metadata` never was there.
  */
-export type Condemnation = 'subsumed' | 'aborted' | 'doubtful' | 'broken-off'
+type Condemnation = 'subsumed' | Abortion
+
+/** Of one that will never be completed. */
+export type Abortion = 'aborted' | 'doubtful' | 'broken-off'
 
 export class CheckpointsCleaner {
   readonly #storage: CheckpointStorage

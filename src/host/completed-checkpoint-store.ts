@@ -24,7 +24,7 @@ import {
   type RestoreSource,
   type StoredCheckpoint,
 } from './checkpoint-selection.js'
-import { CheckpointsCleaner, type Condemnation } from './checkpoints-cleaner.js'
+import { CheckpointsCleaner, type Abortion } from './checkpoints-cleaner.js'
 
 /** Late acknowledgements of older ones are not cleaned up any more: they are orphans. */
 const ABORTED_REMEMBERED_MAX = 1000
@@ -185,7 +185,7 @@ export class CompletedCheckpointStore {
    * `checkpointId` will never be completed: all of it that was acknowledged is to go. May be called again for late ones. `why`: whether its
    * `_metadata` may be there.
    */
-  abort(checkpointId: number, why: Exclude<Condemnation, 'subsumed'> = 'aborted'): void {
+  abort(checkpointId: number, why: Abortion = 'aborted'): void {
     assert(!this.isRetained(checkpointId), 'a retained checkpoint is not aborted', { checkpointId })
     this.#cleaner.condemn(checkpointId, why)
     this.#rememberAborted(checkpointId)

@@ -192,7 +192,10 @@ export class CachedCells {
     return this.#youngBytes.reduce((most, bytes) => Math.max(most, bytes), 0)
   }
 
-  /** For `ReadCache`: drops the old cells of a key group and makes the young ones the old ones. Nothing where it has old ones and may not drop them. */
+  /**
+   * For `ReadCache`: drops the old cells of a key group and makes the young ones the old ones. Nothing where it has old ones and may not
+   * drop them.
+   */
   age(
     offset: number,
     mayDrop: boolean,

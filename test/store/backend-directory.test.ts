@@ -6,32 +6,14 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { LevelDBStateBackend } from '../../src/leveldb-state-backend.js'
-import { numberKey } from '../../src/record/key-serializer.js'
 import { valueState } from '../../src/state/state-descriptor.js'
-import type { KeyedStateBackend } from '../../src/state/keyed-state-backend.js'
-import {
-  MAX_PARALLELISM,
-  rejection,
-  SMALL_MEMORY_BYTES,
-  temporaryDirectory,
-  WHOLE_RANGE,
-} from '../support/state-task.js'
+import { rejection, temporaryDirectory } from '../support/state-task.js'
+import { createNumberBackend } from './number-backend.js'
 
 const holder = fileURLToPath(new URL('./work-directory-holder.ts', import.meta.url))
 
-function create(directory: string, operatorId = 'operator'): Promise<KeyedStateBackend<number>> {
-  const stateBackend = new LevelDBStateBackend({ directory, memory: SMALL_MEMORY_BYTES })
-  return stateBackend.createKeyedStateBackend({
-    operatorId,
-    keySerializer: numberKey,
-    maxParallelism: MAX_PARALLELISM,
-    keyGroupRange: WHOLE_RANGE,
-  })
-}
-
 async function expectUsable(directory: string): Promise<void> {
-  await using backend = await create(directory)
+  await using backend = await createNumberBackend(directory)
   backend.setCurrentKey(1)
   backend.getState(valueState<string>('value')).update('fine')
   await backend.drain()
@@ -43,7 +25,7 @@ describe('a work directory', () => {
     const file = join(directory, 'file')
     writeFileSync(file, 'in the way')
     for (const path of [file, join(file, 'below')]) {
-      expect(await rejection(create(path))).toMatchObject({
+      expect(await rejection(createNumberBackend(path))).toMatchObject({
         code: 'DIRECTORY_NOT_WRITABLE',
         kind: 'unavailable',
       })
@@ -55,7 +37,7 @@ describe('a work directory', () => {
     const directory = temporaryDirectory()
     mkdirSync(join(directory, 'photos'))
     writeFileSync(join(directory, 'photos', 'one.jpg'), 'one')
-    expect(await rejection(create(directory))).toMatchObject({
+    expect(await rejection(createNumberBackend(directory))).toMatchObject({
       code: 'DIRECTORY_NOT_EMPTY',
       kind: 'conflict',
       details: { name: 'photos' },
@@ -79,7 +61,7 @@ describe('a work directory', () => {
     const held = readdirSync(directory)
     expect(held.some((name) => name.startsWith('inc-child-'))).toBe(true)
 
-    expect(await rejection(create(directory))).toMatchObject({
+    expect(await rejection(createNumberBackend(directory))).toMatchObject({
       code: 'DIRECTORY_IN_USE',
       kind: 'conflict',
     })
@@ -88,7 +70,7 @@ describe('a work directory', () => {
     const ended = once(child, 'close')
     child.kill('SIGKILL')
     await ended
-    await using backend = await create(directory)
+    await using backend = await createNumberBackend(directory)
     expect(backend.needsDrain).toBe(false)
     expect(readdirSync(directory).filter((name) => name.startsWith('inc-'))).toEqual([
       expect.stringMatching(/^inc-operator-/),
@@ -98,7 +80,7 @@ describe('a work directory', () => {
   it('is shared by the backends of one process, and each removes its own folder', async () => {
     const directory = temporaryDirectory()
     const backends = await Promise.all(
-      ['a', 'b', 'c'].map((operator) => create(directory, operator)),
+      ['a', 'b', 'c'].map((operator) => createNumberBackend(directory, operator)),
     )
     expect(readdirSync(directory).filter((name) => name.startsWith('inc-'))).toHaveLength(3)
     for (const [index, backend] of backends.entries()) {
@@ -112,7 +94,7 @@ describe('a work directory', () => {
 
   it('is usable right after a creation that failed', async () => {
     const directory = temporaryDirectory()
-    expect(await rejection(create(directory, 'not / an id'))).toMatchObject({
+    expect(await rejection(createNumberBackend(directory, 'not / an id'))).toMatchObject({
       code: 'INVALID_ARGUMENT',
     })
     expect(readdirSync(directory)).toEqual([])

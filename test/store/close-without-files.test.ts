@@ -2,16 +2,8 @@
 import { readdirSync } from 'node:fs'
 import { basename } from 'node:path'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
-import { LevelDBStateBackend } from '../../src/leveldb-state-backend.js'
-import { numberKey } from '../../src/record/key-serializer.js'
-import type { KeyedStateBackend } from '../../src/state/keyed-state-backend.js'
-import {
-  MAX_PARALLELISM,
-  rejection,
-  SMALL_MEMORY_BYTES,
-  temporaryDirectory,
-  WHOLE_RANGE,
-} from '../support/state-task.js'
+import { rejection, temporaryDirectory } from '../support/state-task.js'
+import { createNumberBackend } from './number-backend.js'
 
 const files = vi.hoisted(() => ({ refuses: (_call: string, _path: string): boolean => false }))
 
@@ -40,28 +32,18 @@ beforeEach(() => {
   files.refuses = () => false
 })
 
-function create(directory: string): Promise<KeyedStateBackend<number>> {
-  const stateBackend = new LevelDBStateBackend({ directory, memory: SMALL_MEMORY_BYTES })
-  return stateBackend.createKeyedStateBackend({
-    operatorId: 'operator',
-    keySerializer: numberKey,
-    maxParallelism: MAX_PARALLELISM,
-    keyGroupRange: WHOLE_RANGE,
-  })
-}
-
 describe('close', () => {
   it.each([
     ['its lock cannot be read', 'read', /\.lock$/],
     ['its folder cannot be removed', 'remove', /^inc-/],
   ])('where %s: STORE_FAILED, and the next backend has the directory', async (_, call, name) => {
     const directory = temporaryDirectory()
-    const backend = await create(directory)
+    const backend = await createNumberBackend(directory)
     files.refuses = (called, path) => called === call && name.test(basename(path))
     expect(await rejection(backend.close())).toMatchObject({ code: 'STORE_FAILED' })
     files.refuses = () => false
 
-    const next = await create(directory)
+    const next = await createNumberBackend(directory)
     await next.close()
     expect(readdirSync(directory)).toEqual([])
   })
