@@ -24,7 +24,9 @@ export function* slicedSort<T>(items: T[], { compare, sort }: Sorting<T>): Gener
   while (runs.length > 1) {
     const merged: T[][] = []
     for (let i = 0; i < runs.length; i += 2) {
-      merged.push(yield* mergeRuns(runs[i] ?? [], runs[i + 1] ?? [], compare))
+      const left = runs[i] ?? []
+      const right = runs[i + 1]
+      merged.push(right === undefined ? left : yield* mergeRuns(left, right, compare))
     }
     runs = merged
   }
@@ -36,14 +38,17 @@ function* mergeRuns<T>(
   right: readonly T[],
   compare: (a: T, b: T) => number,
 ): Generator<void, T[]> {
+  const length = left.length + right.length
+  // Of its full length from the start: growing it was a third of the time.
   const out: T[] = []
+  out.length = length
   let l = 0
   let r = 0
-  while (l < left.length || r < right.length) {
+  for (let at = 0; at < length; at++) {
     const fromLeft =
       r >= right.length || (l < left.length && compare(left[l] as T, right[r] as T) <= 0)
-    out.push((fromLeft ? left[l++] : right[r++]) as T)
-    if (out.length % MERGE_STEPS_PER_PAUSE === 0) yield
+    out[at] = (fromLeft ? left[l++] : right[r++]) as T
+    if (at % MERGE_STEPS_PER_PAUSE === 0) yield
   }
   return out
 }

@@ -22,6 +22,7 @@ import { makeFolder } from '../common/make-folder.js'
 import { errnoOf } from '../common/node-errors.js'
 import { SerialQueue } from '../common/serial-queue.js'
 import { StateBackendError } from '../errors.js'
+import { bloomHash } from '../table/bloom-filter.js'
 import {
   logFileName,
   readManifest,
@@ -31,7 +32,9 @@ import {
 } from '../table/manifest.js'
 import { firstBatchHeader } from '../table/write-batch.js'
 import { BatchStarts } from './batch-starts.js'
+import { KeyFilter } from './key-filter.js'
 import type { MemoryShare } from './memory-budget.js'
+import { storeError } from './store-error.js'
 
 /** LevelDB's own upper limit of table files it keeps mapped per process. */
 const MAX_OPEN_FILES = 1000
@@ -68,7 +71,38 @@ export interface CapturePreview {
   readonly coveredSequence: number
 }
 
-type Batch = ChainedBatch<ClassicLevel<Buffer, Buffer>, Buffer, Buffer>
+/** Writes to be committed together. What is given to it is copied at once. */
+export class StoreBatch {
+  readonly #batch: ChainedBatch<ClassicLevel<Buffer, Buffer>, Buffer, Buffer>
+  readonly #keys: KeyFilter | undefined
+
+  /** For `LevelDBStore`. */
+  constructor(
+    batch: ChainedBatch<ClassicLevel<Buffer, Buffer>, Buffer, Buffer>,
+    keys: KeyFilter | undefined,
+  ) {
+    this.#batch = batch
+    this.#keys = keys
+  }
+
+  get length(): number {
+    return this.#batch.length
+  }
+
+  put(key: Buffer, value: Buffer): void {
+    this.#keys?.add(bloomHash(key))
+    this.#batch.put(key, value)
+  }
+
+  del(key: Buffer): void {
+    this.#batch.del(key)
+  }
+
+  /** For `LevelDBStore`. */
+  write(): Promise<void> {
+    return this.#batch.write()
+  }
+}
 
 /** Directories that hold an open database of this process (S4). */
 const openDirectories = new Set<string>()
@@ -78,6 +112,8 @@ export class LevelDBStore {
   readonly #db: ClassicLevel<Buffer, Buffer>
   #lastSequence: number
   readonly #batchStarts = new BatchStarts()
+  /** Of all keys that were ever put; `undefined` when it is not known which there are, or when they are too many. */
+  #keys: KeyFilter | undefined
   /** Batches and scans take turns (S2). */
   readonly #turns = new SerialQueue()
   #batchesInFlight = 0
@@ -89,6 +125,7 @@ export class LevelDBStore {
     this.#db = db
     this.directory = options.directory
     this.#lastSequence = options.lastSequence
+    if (!options.restored) this.#keys = new KeyFilter(options.memory.keyFilterBytes)
   }
 
   static async open(options: LevelDBStoreOptions): Promise<LevelDBStore> {
@@ -131,6 +168,7 @@ export class LevelDBStore {
   /** A point read (S3). The bytes are the caller's own. */
   get(key: Buffer): Buffer | undefined {
     this.#checkUsable()
+    if (this.#keys?.mayHave(bloomHash(key)) === false) return undefined
     try {
       return this.#db.getSync(key)
     } catch (cause) {
@@ -138,14 +176,14 @@ export class LevelDBStore {
     }
   }
 
-  /** A new batch. The bytes given to it are copied at once. */
-  batch(): Batch {
+  batch(): StoreBatch {
     this.#checkUsable()
-    return this.#db.batch()
+    if (this.#keys?.isFull === true) this.#keys = undefined
+    return new StoreBatch(this.#db.batch(), this.#keys)
   }
 
   /** Writes a batch that is not empty; its entries get the sequences that follow `lastSequence`, in their order. */
-  async commit(batch: Batch): Promise<void> {
+  async commit(batch: StoreBatch): Promise<void> {
     await this.#turns.push(async () => {
       this.#checkUsable()
       assert(this.#batchesInFlight === 0, 'S1: at most one write batch is in flight')
@@ -269,29 +307,4 @@ export class LevelDBStore {
     this.#failure ??= storeError(action, this.directory, cause)
     return this.#failure
   }
-}
-
-function storeError(action: string, directory: string, cause: unknown): StateBackendError {
-  const text = describe(cause)
-  const details = { directory }
-  if (/no space left|ENOSPC|EDQUOT/i.test(text)) {
-    return new StateBackendError(
-      'DISK_FULL',
-      `No space is left for the database in ${directory}. Free space or choose another directory, then restore from the last ` +
-        'completed checkpoint.',
-      { cause, details },
-    )
-  }
-  return new StateBackendError(
-    'STORE_FAILED',
-    `LevelDB could not ${action} ${directory}: ${text}. The error is final for this backend: close it and restore from the last ` +
-      'completed checkpoint.',
-    { cause, details },
-  )
-}
-
-/** LevelDB's own words are in the cause of classic-level's error. */
-function describe(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  return error.cause === undefined ? error.message : `${error.message}: ${describe(error.cause)}`
 }

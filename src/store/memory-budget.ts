@@ -14,6 +14,8 @@ export interface MemoryShare {
   /** Active and frozen generations together; past it a write throws `WRITE_BUFFER_FULL`. */
   readonly writeBufferBytes: number
   readonly readCacheBytes: number
+  /** What tells new keys from stored ones without a look at LevelDB. */
+  readonly keyFilterBytes: number
   readonly blockCacheBytes: number
   /** One LevelDB memtable; there may be two. */
   readonly memtableBytes: number
@@ -24,11 +26,14 @@ const MAX_MEMTABLE_BYTES = 16 * MIB
 const MIN_MEMTABLE_BYTES = 1 * MIB
 const MEMTABLE_FRACTION = 1 / 8
 
+/** At 10 bits a key 3 million keys in the default budget; it is of use up to three times as many. */
+const KEY_FILTER_FRACTION = 1 / 64
+
 /** Uncompressed blocks are read from mapped files and never enter the block cache: it gets what it needs to exist. */
 const UNUSED_BLOCK_CACHE_BYTES = MIB / 2
 /** Of what the memtables leave. */
 const BLOCK_CACHE_FRACTION = 1 / 8
-/** Of what memtables and block cache leave; the read cache gets the rest. */
+/** Of what memtables, block cache and key filter leave; the read cache gets the rest. */
 const WRITE_BUFFER_FRACTION = 0.6
 
 /**
@@ -76,12 +81,14 @@ export function memoryShareOf(
     compression === 'none'
       ? UNUSED_BLOCK_CACHE_BYTES
       : (bytes - 2 * memtableBytes) * BLOCK_CACHE_FRACTION
-  const rest = bytes - 2 * memtableBytes - blockCacheBytes
+  const keyFilterBytes = bytes * KEY_FILTER_FRACTION
+  const rest = bytes - 2 * memtableBytes - blockCacheBytes - keyFilterBytes
   const writeBufferBytes = rest * WRITE_BUFFER_FRACTION
   return {
     memtableBytes: Math.floor(memtableBytes),
     blockCacheBytes: Math.floor(blockCacheBytes),
     writeBufferBytes: Math.floor(writeBufferBytes),
     readCacheBytes: Math.floor(rest - writeBufferBytes),
+    keyFilterBytes: Math.floor(keyFilterBytes),
   }
 }

@@ -36,7 +36,13 @@ function start(): Parts {
   const buffer = new WriteBuffer({
     keySerializer: numberKey,
     keyGroupRange: RANGE,
-    memory: { writeBufferBytes: 10_000, readCacheBytes: 0, blockCacheBytes: 0, memtableBytes: 0 },
+    memory: {
+      writeBufferBytes: 10_000,
+      readCacheBytes: 0,
+      keyFilterBytes: 0,
+      blockCacheBytes: 0,
+      memtableBytes: 0,
+    },
     load: () => undefined,
     onFull: (generation) => pipeline.submit(generation),
     checkOpen: () => undefined,

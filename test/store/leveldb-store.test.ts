@@ -159,6 +159,50 @@ describe('S3: point reads are getSync without options', () => {
   })
 })
 
+describe('keys that were never put', () => {
+  it('are absent without a look at LevelDB, nearly all of them', async () => {
+    const store = await openStore()
+    await store.commit(filled(store, 0, 1000, 'value'))
+    const removal = store.batch()
+    removal.del(key(3))
+    await store.commit(removal)
+    for (let index = 1000; index < 3000; index++) expect(store.get(key(index))).toBeUndefined()
+    expect(observed.pointReads).toBeLessThan(40)
+    resetObserved()
+    for (let index = 0; index < 1000; index++) {
+      expect(store.get(key(index))?.toString()).toBe(index === 3 ? undefined : 'value')
+    }
+    expect(observed.pointReads).toBe(1000)
+  })
+
+  it('are looked for where a restore prepared the directory: what it holds is not known', async () => {
+    const directory = temporaryDirectory()
+    const first = await openStore(directory)
+    await first.commit(filled(first, 0, 100, 'value'))
+    await first.close()
+    const store = await LevelDBStore.open({ ...optionsFor(directory, true), lastSequence: 100 })
+    onTestFinished(() => store.close())
+    await store.commit(filled(store, 100, 200, 'value'))
+    for (let index = 0; index < 200; index++) {
+      expect(store.get(key(index))?.toString()).toBe('value')
+    }
+  })
+
+  it('are looked for again when there are more keys than the filter is of use for', async () => {
+    const memory = { ...optionsFor('').memory, keyFilterBytes: 64 }
+    const store = await LevelDBStore.open({ ...optionsFor(temporaryDirectory()), memory })
+    onTestFinished(() => store.close())
+    resetObserved()
+    for (let from = 0; from < 400; from += 100) {
+      await store.commit(filled(store, from, from + 100, 'value'))
+    }
+    for (let index = 0; index < 800; index++) {
+      expect(store.get(key(index))?.toString()).toBe(index < 400 ? 'value' : undefined)
+    }
+    expect(observed.pointReads).toBe(800)
+  })
+})
+
 describe('S4: a database is opened once per process, in a directory of our own making', () => {
   it('S4: a second open of the same directory is a bug that is caught, and the first goes on', async () => {
     const directory = temporaryDirectory()

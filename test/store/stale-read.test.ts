@@ -171,7 +171,7 @@ async function levelDBStateBackend(): Promise<Subject> {
   }
 }
 
-function filled<Batch extends { put(key: Buffer, value: Buffer): Batch }>(
+function filled<Batch extends { put(key: Buffer, value: Buffer): unknown }>(
   batch: Batch,
   values: Values,
 ): Batch {
