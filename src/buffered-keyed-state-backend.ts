@@ -135,7 +135,10 @@ export class BufferedKeyedStateBackend<K> implements CheckpointableKeyedStateBac
     const { buffer, pipeline } = this.#parts
     while (buffer.needsDrain) {
       this.#context.checkUsable()
-      if (buffer.frozenGenerations.length === 0) this.#freeze()
+      if (buffer.frozenGenerations.length === 0) {
+        const generation = buffer.freeze()
+        if (generation !== undefined) pipeline.submit(generation)
+      }
       await pipeline.idle()
     }
     this.#context.checkUsable()
@@ -161,16 +164,21 @@ export class BufferedKeyedStateBackend<K> implements CheckpointableKeyedStateBac
       this.#snapshots.delete(snapshot)
       for (const unlink of unlinks) unlink()
     }
-    snapshot.then(forget, forget)
+    snapshot.then(forget, () => {
+      forget()
+      this.#parts.pipeline.release()
+    })
     return snapshot
   }
 
   notifyCheckpointComplete(checkpointId: number): void {
     this.#parts.strategy.notifyCheckpointComplete(checkpointId)
+    this.#parts.pipeline.release()
   }
 
   notifyCheckpointAborted(checkpointId: number): void {
     this.#parts.strategy.notifyCheckpointAborted(checkpointId)
+    this.#parts.pipeline.release()
   }
 
   notifyCheckpointSubsumed(_checkpointId: number): void {
@@ -193,7 +201,7 @@ export class BufferedKeyedStateBackend<K> implements CheckpointableKeyedStateBac
     options: CheckpointOptions,
     signal: AbortSignal,
   ): Promise<SnapshotResult> {
-    const { clock, pipeline, strategy } = this.#parts
+    const { buffer, clock, pipeline, strategy } = this.#parts
     const startMs = clock.monotonicMs()
     this.#checkQuiet()
     this.#takeSnapshotId(checkpointId)
@@ -201,7 +209,8 @@ export class BufferedKeyedStateBackend<K> implements CheckpointableKeyedStateBac
     if (options.lastCompletedCheckpointId !== undefined) {
       strategy.notifyCheckpointComplete(options.lastCompletedCheckpointId)
     }
-    this.#freeze()
+    const generation = buffer.freeze()
+    if (generation !== undefined) pipeline.submitHeld(generation)
     const { metas } = this.#states
     const lastEpoch = this.#lastEpoch
     const planning = pipeline.plan(checkpointId, options.snapshotType, signal)
@@ -255,11 +264,6 @@ export class BufferedKeyedStateBackend<K> implements CheckpointableKeyedStateBac
       )
     }
     this.#lastSnapshotId = id
-  }
-
-  #freeze(): void {
-    const generation = this.#parts.buffer.freeze()
-    if (generation !== undefined) this.#parts.pipeline.submit(generation)
   }
 
   #runtimeOf(table: StateTable): StateRuntime {

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { BufferedKeyedStateBackend } from './buffered-keyed-state-backend.js'
 import type { CheckpointableKeyedStateBackend } from './checkpoint/checkpointable-keyed-state-backend.js'
-import { Slicer } from './common/slicer.js'
+import { BACKGROUND_SLICE_MS, Slicer } from './common/slicer.js'
 import {
   assembleParts,
   settingsOf,
@@ -105,7 +105,7 @@ function foundation(firstNumber: number, settings: Settings): Foundation {
     build: (buffer, lastSequence) => ({
       baseSource: new ResidentTables({
         buffer,
-        slicer: new Slicer(settings.clock),
+        slicer: new Slicer(settings.clock, BACKGROUND_SLICE_MS),
         table: { compression: settings.compression },
         lastSequence,
         firstNumber,

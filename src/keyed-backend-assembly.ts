@@ -172,6 +172,7 @@ export function assembleParts<K>(
     storeIsEmpty: restored.meta === undefined,
     load: (key) => store?.get(key),
     onFull: (generation) => pipeline.submit(generation),
+    onWaiting: () => pipeline.release(),
     checkOpen: () => context.checkUsable(),
   })
   const below = build(buffer, () => pipeline.lastSequence)

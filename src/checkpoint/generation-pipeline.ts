@@ -6,14 +6,16 @@
  * A2 A snapshot is planned right after its generation's tables were written and before the next one is; what it needs of the store it
  *    looks at when that has the generation. The in-memory backend's is retired before: what it folds into is the store.
  * A3 After the first failure to write a generation nothing is written or planned any more: the order of writes would have a hole.
- * A4 After `close` nothing is begun: what comes in is dropped, also what retiring the generation under way freezes.
+ * A4 What was frozen for a snapshot goes to the store when the snapshot has ended, or something else needs it there: `release`, a snapshot
+ *    that takes the store's tables, the next generation.
+ * A5 After `close` nothing is begun: what comes in is dropped, also what retiring the generation under way freezes.
  */
 import type { Clock } from '../common/clock.js'
 import { throwIfAborted } from '../common/concurrency.js'
 import { SerialQueue } from '../common/serial-queue.js'
-import { Slicer } from '../common/slicer.js'
+import { BACKGROUND_SLICE_MS, Slicer } from '../common/slicer.js'
 import type { StateBackendError } from '../errors.js'
-import { writeGeneration } from '../store/generation-writer.js'
+import { writeGeneration, type WrittenGeneration } from '../store/generation-writer.js'
 import type { LevelDBStore } from '../store/leveldb-store.js'
 import type { Generation, WriteBuffer } from '../store/write-buffer.js'
 import { TableFileWriter } from '../table/table-file.js'
@@ -42,14 +44,16 @@ export class GenerationPipeline {
   readonly #queue = new SerialQueue()
   readonly #slicer: Slicer
   #lastSequence: number
-  /** Its tables are written; it is on its way to the store, and not yet in the read cache. */
-  #written: { readonly generation: Generation; readonly stored: Promise<void> } | undefined
+  /** Its tables are written; the store may have it or not, and it is not yet in the read cache. */
+  #written: (WrittenGeneration & { readonly generation: Generation }) | undefined
+  /** Whether the generation that was submitted last is held back (A4). */
+  #isHeld = false
   /** Why nothing is begun any more. */
   #end: { readonly error: unknown } | undefined
 
   constructor(options: GenerationPipelineOptions) {
     this.#options = options
-    this.#slicer = new Slicer(options.clock)
+    this.#slicer = new Slicer(options.clock, BACKGROUND_SLICE_MS)
     this.#lastSequence = options.lastSequence
   }
 
@@ -60,8 +64,25 @@ export class GenerationPipeline {
 
   /** Takes over a frozen generation; drops it after a failure or `close`. */
   submit(generation: Generation): void {
+    this.#submit(generation, false)
+  }
+
+  /** As `submit`, of a generation that is frozen for a snapshot: it is held back from the store, so as not to be in the snapshot's way. */
+  submitHeld(generation: Generation): void {
+    this.#submit(generation, this.#options.store !== undefined)
+  }
+
+  #submit(generation: Generation, isHeld: boolean): void {
     if (this.#end !== undefined) return
-    this.#push(() => this.#write(generation))
+    this.#isHeld = isHeld
+    this.#push(() => this.#write(generation, isHeld))
+  }
+
+  /** Lets what is held back go to the store and into the read cache; nothing where nothing is. */
+  release(): void {
+    if (!this.#isHeld) return
+    this.#isHeld = false
+    this.#push(() => this.#retire())
   }
 
   #push(work: () => Promise<void>): void {
@@ -89,13 +110,14 @@ export class GenerationPipeline {
         checkpointId,
         snapshotType,
         throughSequence: this.#lastSequence,
-        stored: () => this.#written?.stored ?? Promise.resolve(),
+        stored: () => this.#written?.store() ?? Promise.resolve(),
       })
     })
   }
 
   /** Resolves when everything submitted so far was written, or the pipeline has failed. More may have been submitted meanwhile. */
   idle(): Promise<void> {
+    this.release()
     return this.#queue.idle()
   }
 
@@ -106,13 +128,13 @@ export class GenerationPipeline {
   async close(reason: StateBackendError): Promise<void> {
     this.#end ??= { error: reason }
     await this.#queue.idle()
-    await this.#written?.stored.catch(() => undefined)
+    await this.#written?.settled()
   }
 
-  async #write(generation: Generation): Promise<void> {
+  async #write(generation: Generation, held: boolean): Promise<void> {
     await this.#retire()
     const { buffer, store, strategy, table } = this.#options
-    const { tables, stored } = await writeGeneration(
+    const written = await writeGeneration(
       {
         keySerializer: buffer.keySerializer,
         startKeyGroup: buffer.startKeyGroup,
@@ -122,25 +144,30 @@ export class GenerationPipeline {
       },
       {
         store,
+        held,
         lastSequence: this.#lastSequence,
         createTable: () => TableFileWriter.create(strategy.newTablePath(), table),
         slicer: this.#slicer,
       },
     )
-    const deltas = tables.map(({ file, sketch }) => deltaTable(file, sketch))
+    const deltas = written.tables.map(({ file, sketch }) => deltaTable(file, sketch))
     this.#lastSequence = deltas.at(-1)?.toSequence ?? this.#lastSequence
     strategy.addDeltas(deltas)
-    this.#written = { generation, stored }
-    if (store === undefined) await this.#retire()
+    this.#written = { ...written, generation }
+    if (held) return
+    if (store === undefined) return this.#retire()
+    void written.store()
     // Behind the plan that waits for this generation: a checkpoint need not wait for the read cache.
-    else this.#push(() => this.#retire())
+    this.#push(async () => {
+      if (this.#written?.generation === generation) await this.#retire()
+    })
   }
 
   async #retire(): Promise<void> {
     if (this.#written === undefined) return
-    const { generation, stored } = this.#written
+    const { generation, store } = this.#written
     const { buffer, strategy, onWritten } = this.#options
-    await stored
+    await store()
     this.#written = undefined
     strategy.boundDeltas()
     this.#slicer.restart()

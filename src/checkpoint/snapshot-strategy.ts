@@ -11,7 +11,7 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { assert } from '../common/assert.js'
 import type { Clock } from '../common/clock.js'
-import { Slicer } from '../common/slicer.js'
+import { BACKGROUND_SLICE_MS, Slicer } from '../common/slicer.js'
 import { StateBackendError } from '../errors.js'
 import type { KeyGroupRange } from '../record/key-group-range.js'
 import {
@@ -235,7 +235,7 @@ export class SnapshotStrategy {
         stateHandleId: randomId(),
         keyGroupRange,
         mergedPath,
-        slicer: new Slicer(clock),
+        slicer: new Slicer(clock, BACKGROUND_SLICE_MS),
         table,
       })
       if (snapshotType !== 'savepoint') this.#await(chain)

@@ -16,7 +16,7 @@ import { ValueType } from '../table/internal-key.js'
 import { KeySketch } from '../table/key-sketch.js'
 import type { TableFile, TableFileWriter } from '../table/table-file.js'
 import { cellEntries, type CellEntriesInput } from './cell-entries.js'
-import type { LevelDBStore } from './leveldb-store.js'
+import type { LevelDBStore, StoreBatch } from './leveldb-store.js'
 
 /** Measured best between 500 and 5,000 operations. */
 const BATCH_OPERATIONS = 2000
@@ -38,6 +38,8 @@ export interface GenerationTarget {
   readonly lastSequence: number
   readonly createTable: () => Promise<TableFileWriter>
   readonly slicer: Slicer
+  /** LevelDB gets nothing before `WrittenGeneration.store` is called, unless too much would wait for it. */
+  readonly held?: boolean
   /** See `DELTA_TABLE_BYTES`. */
   readonly tableBytes?: number
 }
@@ -51,8 +53,10 @@ export interface WrittenTable {
 export interface WrittenGeneration {
   /** One or more. */
   readonly tables: readonly WrittenTable[]
-  /** Resolves when LevelDB has all of it, and rejects when it cannot (S6). Someone must wait for it. */
-  readonly stored: Promise<void>
+  /** Sends LevelDB the rest. Resolves when it has all, and rejects when it cannot (S6). To be called any number of times. */
+  readonly store: () => Promise<void>
+  /** Resolves when LevelDB has all that was sent so far. Never rejects. */
+  readonly settled: () => Promise<void>
 }
 
 /** On failure the tables' files are removed, nothing is under way any more, and a failed store stays failed (S6). */
@@ -60,9 +64,9 @@ export async function writeGeneration(
   entries: CellEntriesInput,
   target: GenerationTarget,
 ): Promise<WrittenGeneration> {
-  const { store, lastSequence } = target
+  const { store, lastSequence, held = false } = target
   const tables = new Tables(target)
-  const batches = store === undefined ? undefined : new Batches(store)
+  const batches = store === undefined ? undefined : new Batches(store, held)
   try {
     await tables.next()
     const sequence = await writeEntries(entries, target, tables, batches)
@@ -72,10 +76,17 @@ export async function writeGeneration(
       'I3: sequences end with the last table',
     )
     assert(sequence > lastSequence, 'a frozen generation is never empty')
-    const stored = allStored(batches, store, sequence)
-    // Reported to whoever waits for it, which may be later than its rejection.
-    stored.catch(() => undefined)
-    return { tables: written, stored }
+    let stored: Promise<void> | undefined
+    return {
+      tables: written,
+      store: () => {
+        stored ??= allStored(batches, store, sequence)
+        // Reported to whoever waits for it, which may be later than its rejection.
+        stored.catch(() => undefined)
+        return stored
+      },
+      settled: async () => batches?.settled(),
+    }
   } catch (error) {
     await batches?.settled()
     await tables.discard()
@@ -186,15 +197,18 @@ class Tables {
 class Batches {
   readonly #store: LevelDBStore
   /** Made with its first operation: one that is never written would be held by the database. */
-  #batch: ReturnType<LevelDBStore['batch']> | undefined
+  #batch: StoreBatch | undefined
   #bytes = 0
+  /** Filled, oldest first, and not sent before `send`; `undefined` from then on. */
+  #held: StoreBatch[] | undefined
   /** Of all batches sent so far, one after the other. */
   #written: Promise<void> = Promise.resolve()
   /** Of the latest, oldest first. */
   readonly #waiting: Promise<void>[] = []
 
-  constructor(store: LevelDBStore) {
+  constructor(store: LevelDBStore, held: boolean) {
     this.#store = store
+    if (held) this.#held = []
   }
 
   /** `value` is `undefined` for a deletion. */
@@ -209,22 +223,37 @@ class Batches {
     return (this.#batch?.length ?? 0) >= BATCH_OPERATIONS || this.#bytes >= BATCH_BYTES
   }
 
-  /** Sends the batch that was filled, if any; waits while too many wait. */
+  /** Sends the batch that was filled, if any, or holds it; waits while too many wait. */
   async submit(): Promise<void> {
     const batch = this.#batch
     if (batch === undefined) return
     this.#batch = undefined
     this.#bytes = 0
+    if (this.#held === undefined) {
+      this.#send(batch)
+      if (this.#waiting.length > WAITING_BATCHES_MAX) await this.#waiting.shift()
+    } else {
+      this.#held.push(batch)
+      if (this.#held.length >= WAITING_BATCHES_MAX) this.#release()
+    }
+  }
+
+  #release(): void {
+    for (const batch of this.#held ?? []) this.#send(batch)
+    this.#held = undefined
+  }
+
+  #send(batch: StoreBatch): void {
     // Each asks for its turn when its predecessor is done, so that a scan waits for one at most.
     this.#written = this.#written.then(() => this.#store.commit(batch))
     // Reported by `finish`, or by the `submit` that waits.
     this.#written.catch(() => undefined)
     this.#waiting.push(this.#written)
-    if (this.#waiting.length > WAITING_BATCHES_MAX) await this.#waiting.shift()
   }
 
-  /** Sends the last one, and waits for all. */
+  /** Sends all there is, and waits for it. */
   async finish(): Promise<void> {
+    this.#release()
     await this.submit()
     await this.#written
   }

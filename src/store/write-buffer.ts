@@ -48,6 +48,8 @@ export interface WriteBufferOptions {
   readonly load: (key: Buffer) => Buffer | undefined
   /** Called when a generation was frozen because it was full. */
   readonly onFull: (generation: Generation) => void
+  /** Called while a generation is full and waits for the one before to be retired. */
+  readonly onWaiting: () => void
   /** Throws when nothing may be written any more (closed, failed). */
   readonly checkOpen: () => void
   /** The cache is the store: never evicted, and what it does not know is absent. For the in-memory backend. */
@@ -141,7 +143,11 @@ export class WriteBuffer implements StateTableOwner {
   }
 
   #freezeWhenFull(): void {
-    if (this.#activeBytes < this.#generationBytesMax || this.#frozen.length > 0) return
+    if (this.#activeBytes < this.#generationBytesMax) return
+    if (this.#frozen.length > 0) {
+      this.#options.onWaiting()
+      return
+    }
     const generation = this.freeze()
     if (generation !== undefined) this.#options.onFull(generation)
   }

@@ -45,6 +45,7 @@ function start(): Parts {
     },
     load: () => undefined,
     onFull: (generation) => pipeline.submit(generation),
+    onWaiting: () => pipeline.release(),
     checkOpen: () => undefined,
   })
   const strategy = new SnapshotStrategy({
@@ -92,7 +93,7 @@ function start(): Parts {
 }
 
 describe('GenerationPipeline.close', () => {
-  it('A4: is not outrun by what retiring the generation under way freezes', async () => {
+  it('A5: is not outrun by what retiring the generation under way freezes', async () => {
     const { pipeline, clock, written, fill, freeze, files } = start()
     fill()
     pipeline.submit(freeze())
@@ -129,7 +130,7 @@ describe('GenerationPipeline.close', () => {
     expect(written).toHaveLength(2)
   })
 
-  it('A4: drops waiting generations and rejects waiting plans, and resolves when the one under way is written', async () => {
+  it('A5: drops waiting generations and rejects waiting plans, and resolves when the one under way is written', async () => {
     const { pipeline, clock, written, fill, freeze, files } = start()
     fill()
     pipeline.submit(freeze())

@@ -29,7 +29,7 @@ describe('While LevelDB holds up every write', () => {
     await task.put(0, KEYS, text)
     const { kind, handle } = await task.checkpoint()
     expect(kind).toBe('delta')
-    expect(writes.count).toBe(1)
+    await until(() => writes.count === 1)
     expect(task.values(0, KEYS)).toEqual(Array.from({ length: KEYS }, (_, key) => text(key)))
     writes.open()
     await task.restore(handle)

@@ -76,6 +76,7 @@ export class BufferHarness<K> {
         const bytes = this.stored.get(key.toString('latin1'))
         return bytes === undefined ? undefined : Buffer.from(bytes)
       },
+      onWaiting: () => undefined,
       onFull: (generation) => {
         checkGeneration(generation)
         this.#full.push(generation)

@@ -39,7 +39,7 @@ async function write(
   { raw, tableBytes, create = (path) => TableFileWriter.create(path) }: Writing,
 ): Promise<readonly WrittenTable[]> {
   let count = 0
-  const { tables, stored } = await writeGeneration(
+  const { tables, store } = await writeGeneration(
     {
       keySerializer: numberKey,
       startKeyGroup: 0,
@@ -55,7 +55,7 @@ async function write(
       ...(tableBytes === undefined ? {} : { tableBytes }),
     },
   )
-  await stored
+  await store()
   return tables
 }
 

@@ -19,6 +19,7 @@ import { CheckpointStorage } from '../../src/storage/checkpoint-storage.js'
 import { MemoryObjectStore } from '../../src/storage/memory-object-store.js'
 import { LevelDBStore } from '../../src/store/leveldb-store.js'
 import { MemoryBudget, memoryShareOf } from '../../src/store/memory-budget.js'
+import { until } from '../support/held-writes.js'
 import { SMALL_MEMORY_BYTES, collect, temporaryDirectory } from '../support/state-task.js'
 
 type Level = ClassicLevel<Buffer, Buffer>
@@ -136,9 +137,14 @@ async function levelDBStateBackend(): Promise<Subject> {
   let scanning = false
   const prefix = Buffer.alloc(6)
   prefix.writeUInt32BE(stateIdOf('value'), 2)
+  const level = classicLevel.databases.at(-1) as Level
+  const storedKey = (key: string): Buffer =>
+    Buffer.concat([prefix, Buffer.from(key), Buffer.from([0, 0])])
+  const isStored = ([key, text]: [string, string]): boolean =>
+    level.getSync(storedKey(key))?.toString('latin1').at(-1) === text.at(-1)
   return {
-    level: classicLevel.databases.at(-1) as Level,
-    storedKey: (key) => Buffer.concat([prefix, Buffer.from(key), Buffer.from([0, 0])]),
+    level,
+    storedKey,
     async write(values) {
       for (const [key, text] of Object.entries(values)) {
         backend.setCurrentKey(key)
@@ -154,6 +160,8 @@ async function levelDBStateBackend(): Promise<Subject> {
       }
       const id = ++checkpointId
       await backend.snapshot(id, 0, storage.streamFactory(id), CheckpointOptions.checkpoint())
+      backend.notifyCheckpointComplete(id)
+      await until(() => Object.entries(values).every(isStored))
     },
     async beginScan() {
       scanning = true
