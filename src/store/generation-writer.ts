@@ -16,14 +16,8 @@ import { ValueType } from '../table/internal-key.js'
 import { KeySketch } from '../table/key-sketch.js'
 import type { TableFile, TableFileWriter } from '../table/table-file.js'
 import { cellEntries, type CellEntriesInput } from './cell-entries.js'
-import type { LevelDBStore, StoreBatch } from './leveldb-store.js'
-
-/** Measured best between 500 and 5,000 operations. */
-const BATCH_OPERATIONS = 2000
-/** A batch of large values is cut earlier: LevelDB copies it twice. */
-const BATCH_BYTES = 1 << 20
-/** Filled before LevelDB has the one before; beyond, filling waits. So much that a checkpoint of 32,000 entries never does. */
-const WAITING_BATCHES_MAX = 16
+import { GenerationBatches } from './generation-batches.js'
+import type { LevelDBStore } from './leveldb-store.js'
 
 /**
  * A delta table is ended behind this many bytes, and the generation goes on in another: a base that has its keys leaves it out though it
@@ -66,7 +60,8 @@ export async function writeGeneration(
 ): Promise<WrittenGeneration> {
   const { store, lastSequence, held = false } = target
   const tables = new Tables(target)
-  const batches = store === undefined ? undefined : new Batches(store, held)
+  const batches =
+    store === undefined ? undefined : new GenerationBatches(store, target.slicer, held)
   try {
     await tables.next()
     const sequence = await writeEntries(entries, target, tables, batches)
@@ -95,7 +90,7 @@ export async function writeGeneration(
 }
 
 async function allStored(
-  batches: Batches | undefined,
+  batches: GenerationBatches | undefined,
   store: LevelDBStore | undefined,
   sequence: number,
 ): Promise<void> {
@@ -108,7 +103,7 @@ async function writeEntries(
   entries: CellEntriesInput,
   { lastSequence, slicer }: GenerationTarget,
   tables: Tables,
-  batches: Batches | undefined,
+  batches: GenerationBatches | undefined,
 ): Promise<number> {
   let sequence = lastSequence
   slicer.restart()
@@ -190,77 +185,6 @@ class Tables {
   async discard(): Promise<void> {
     await this.#table?.abort()
     for (const { file } of this.#written) rmSync(file.path, { force: true })
-  }
-}
-
-/** The batches of one generation. While one is being written the next are filled; never are two in flight (S1). */
-class Batches {
-  readonly #store: LevelDBStore
-  /** Made with its first operation: one that is never written would be held by the database. */
-  #batch: StoreBatch | undefined
-  #bytes = 0
-  /** Filled, oldest first, and not sent before `send`; `undefined` from then on. */
-  #held: StoreBatch[] | undefined
-  /** Of all batches sent so far, one after the other. */
-  #written: Promise<void> = Promise.resolve()
-  /** Of the latest, oldest first. */
-  readonly #waiting: Promise<void>[] = []
-
-  constructor(store: LevelDBStore, held: boolean) {
-    this.#store = store
-    if (held) this.#held = []
-  }
-
-  /** `value` is `undefined` for a deletion. */
-  add(key: Buffer, value: Buffer | undefined): void {
-    this.#batch ??= this.#store.batch()
-    if (value === undefined) this.#batch.del(key)
-    else this.#batch.put(key, value)
-    this.#bytes += key.length + (value?.length ?? 0)
-  }
-
-  get isFull(): boolean {
-    return (this.#batch?.length ?? 0) >= BATCH_OPERATIONS || this.#bytes >= BATCH_BYTES
-  }
-
-  /** Sends the batch that was filled, if any, or holds it; waits while too many wait. */
-  async submit(): Promise<void> {
-    const batch = this.#batch
-    if (batch === undefined) return
-    this.#batch = undefined
-    this.#bytes = 0
-    if (this.#held === undefined) {
-      this.#send(batch)
-      if (this.#waiting.length > WAITING_BATCHES_MAX) await this.#waiting.shift()
-    } else {
-      this.#held.push(batch)
-      if (this.#held.length >= WAITING_BATCHES_MAX) this.#release()
-    }
-  }
-
-  #release(): void {
-    for (const batch of this.#held ?? []) this.#send(batch)
-    this.#held = undefined
-  }
-
-  #send(batch: StoreBatch): void {
-    // Each asks for its turn when its predecessor is done, so that a scan waits for one at most.
-    this.#written = this.#written.then(() => this.#store.commit(batch))
-    // Reported by `finish`, or by the `submit` that waits.
-    this.#written.catch(() => undefined)
-    this.#waiting.push(this.#written)
-  }
-
-  /** Sends all there is, and waits for it. */
-  async finish(): Promise<void> {
-    this.#release()
-    await this.submit()
-    await this.#written
-  }
-
-  /** Resolves when nothing is under way any more. Never rejects. */
-  async settled(): Promise<void> {
-    await this.#written.catch(() => undefined)
   }
 }
 

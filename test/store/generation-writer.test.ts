@@ -2,12 +2,18 @@
 import { Buffer } from 'node:buffer'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { systemClock } from '../../src/common/clock.js'
 import { Slicer } from '../../src/common/slicer.js'
 import { numberKey } from '../../src/record/key-serializer.js'
 import { TOMBSTONE } from '../../src/store/cell.js'
-import { writeGeneration, type WrittenTable } from '../../src/store/generation-writer.js'
+import {
+  writeGeneration,
+  type WrittenGeneration,
+  type WrittenTable,
+} from '../../src/store/generation-writer.js'
+import { LevelDBStore } from '../../src/store/leveldb-store.js'
+import { MemoryBudget, memoryShareOf } from '../../src/store/memory-budget.js'
 import type { RawValue } from '../../src/store/write-buffer.js'
 import { compareUserKey, userKeyOf } from '../../src/table/internal-key.js'
 import { TableFileWriter } from '../../src/table/table-file.js'
@@ -30,16 +36,24 @@ function entriesOf(count: number): Map<string, RawValue> {
 
 interface Writing {
   readonly raw: Map<string, RawValue>
+  readonly store?: LevelDBStore
+  readonly held?: boolean
   readonly tableBytes?: number
   readonly create?: (path: string) => Promise<TableFileWriter>
 }
 
 async function write(
   directory: string,
-  { raw, tableBytes, create = (path) => TableFileWriter.create(path) }: Writing,
-): Promise<readonly WrittenTable[]> {
+  {
+    raw,
+    store,
+    held = false,
+    tableBytes,
+    create = (path) => TableFileWriter.create(path),
+  }: Writing,
+): Promise<WrittenGeneration> {
   let count = 0
-  const { tables, store } = await writeGeneration(
+  return writeGeneration(
     {
       keySerializer: numberKey,
       startKeyGroup: 0,
@@ -48,15 +62,14 @@ async function write(
       raw,
     },
     {
-      store: undefined,
-      lastSequence: LAST_SEQUENCE,
+      store,
+      held,
+      lastSequence: store?.lastSequence ?? LAST_SEQUENCE,
       createTable: () => create(join(directory, `${++count}.ldb`)),
       slicer: new Slicer(systemClock),
       ...(tableBytes === undefined ? {} : { tableBytes }),
     },
   )
-  await store()
-  return tables
 }
 
 function contentsOf(tables: readonly WrittenTable[]): [string, RawValue][] {
@@ -79,7 +92,7 @@ describe('A generation', () => {
   it('that is long becomes tables that follow each other in keys and sequences, and hold all of it', async () => {
     const directory = temporaryDirectory()
     const raw = entriesOf(100)
-    const tables = await write(directory, { raw, tableBytes: TABLE_BYTES })
+    const { tables } = await write(directory, { raw, tableBytes: TABLE_BYTES })
     expect(tables.length).toBeGreaterThan(5)
     expect(contentsOf(tables)).toEqual([...raw])
     for (const [index, { file }] of tables.slice(1).entries()) {
@@ -92,7 +105,7 @@ describe('A generation', () => {
   it('that is short is one table', async () => {
     const directory = temporaryDirectory()
     const raw = entriesOf(100)
-    const tables = await write(directory, { raw })
+    const { tables } = await write(directory, { raw })
     expect(tables).toHaveLength(1)
     expect(contentsOf(tables)).toEqual([...raw])
   })
@@ -101,7 +114,7 @@ describe('A generation', () => {
     for (let count = 1; count <= 20; count++) {
       const directory = temporaryDirectory()
       const raw = entriesOf(count)
-      const tables = await write(directory, { raw, tableBytes: TABLE_BYTES })
+      const { tables } = await write(directory, { raw, tableBytes: TABLE_BYTES })
       expect(contentsOf(tables)).toEqual([...raw])
       expect(readdirSync(directory)).toHaveLength(tables.length)
     }
@@ -115,5 +128,83 @@ describe('A generation', () => {
     const writing = write(directory, { raw: entriesOf(100), tableBytes: TABLE_BYTES, create })
     await expect(writing).rejects.toBe(full)
     expect(readdirSync(directory)).toEqual([])
+  })
+})
+
+describe('A generation and LevelDB', () => {
+  async function open(): Promise<LevelDBStore> {
+    const store = await LevelDBStore.open({
+      directory: temporaryDirectory(),
+      memory: memoryShareOf(new MemoryBudget(), 'none'),
+      compression: 'none',
+      lastSequence: 0,
+      restored: false,
+    })
+    onTestFinished(() => store.close())
+    return store
+  }
+
+  /** A few bytes of each value and its length tell it from the others. */
+  function brief([key, value]: readonly [string, RawValue]): string {
+    if (value === TOMBSTONE) return `${key} deleted`
+    return `${key} ${value.length} ${value[0]} ${value.at(-1)}`
+  }
+
+  async function storedBy(store: LevelDBStore): Promise<string[]> {
+    const entries = await store.scan(Buffer.of(0), Buffer.of(0xff), 100_000)
+    return entries.map(([key, value]) => brief([key.toString('latin1'), value]))
+  }
+
+  const kept = (raw: Map<string, RawValue>): string[] =>
+    [...raw].filter(([, value]) => value !== TOMBSTONE).map(brief)
+
+  it('one that is held back gets there when it is told to', async () => {
+    const store = await open()
+    const raw = entriesOf(5000)
+    const batch = vi.spyOn(store, 'batch')
+    const { store: storeAll, settled } = await write(temporaryDirectory(), {
+      raw,
+      store,
+      held: true,
+    })
+    await settled()
+    expect(batch).not.toHaveBeenCalled()
+    expect(store.lastSequence).toBe(0)
+    await Promise.all([storeAll(), storeAll()])
+    expect(store.lastSequence).toBe(raw.size)
+    expect(await storedBy(store)).toEqual(kept(raw))
+  })
+
+  it.each([
+    ['that is not held back', false, 5000, 1],
+    ['of more entries than are held back', true, 33_000, 1],
+    ['of few but large entries', true, 40, 2 ** 20],
+  ])('one %s goes there as it is encoded', async (_which, held, count, bytes) => {
+    const store = await open()
+    const raw = new Map(
+      Array.from({ length: count }, (_, index): [string, RawValue] => [
+        `\0\0 ${String(index).padStart(6, '0')}`,
+        Buffer.alloc(bytes, index),
+      ]),
+    )
+    const commit = vi.spyOn(store, 'commit')
+    const { store: storeAll } = await write(temporaryDirectory(), { raw, store, held })
+    expect(commit).toHaveBeenCalled()
+    await storeAll()
+    expect(store.lastSequence).toBe(raw.size)
+    expect(await storedBy(store)).toEqual(kept(raw))
+  })
+
+  it('one that LevelDB refuses fails when it is stored, not before', async () => {
+    const store = await open()
+    const refused = new Error('refused')
+    vi.spyOn(store, 'commit').mockRejectedValue(refused)
+    const raw = entriesOf(100)
+    for (const held of [true, false]) {
+      const written = await write(temporaryDirectory(), { raw, store, held })
+      expect(written.tables).toHaveLength(1)
+      await expect(written.store()).rejects.toBe(refused)
+      await written.settled()
+    }
   })
 })
