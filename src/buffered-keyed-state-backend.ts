@@ -160,14 +160,17 @@ export class BufferedKeyedStateBackend<K> implements CheckpointableKeyedStateBac
     const { signal } = abortion
     const snapshot = this.#snapshot(checkpointId, streamFactory, checkpointOptions, signal)
     this.#snapshots.add(snapshot)
-    const forget = (): void => {
+    const ended = (isOver: boolean): void => {
       this.#snapshots.delete(snapshot)
       for (const unlink of unlinks) unlink()
+      if (isOver) this.#parts.pipeline.release()
     }
-    snapshot.then(forget, () => {
-      forget()
-      this.#parts.pipeline.release()
-    })
+    // Nobody tells the end of a savepoint.
+    const isSavepoint = checkpointOptions.snapshotType === 'savepoint'
+    snapshot.then(
+      () => ended(isSavepoint),
+      () => ended(true),
+    )
     return snapshot
   }
 

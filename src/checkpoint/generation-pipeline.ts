@@ -154,7 +154,8 @@ export class GenerationPipeline {
     this.#lastSequence = deltas.at(-1)?.toSequence ?? this.#lastSequence
     strategy.addDeltas(deltas)
     this.#written = { ...written, generation }
-    if (held) return
+    // What was too much to be held back is on its way to the store; its room in the buffer is needed.
+    if (written.isHeld) return
     if (store === undefined) return this.#retire()
     void written.store()
     // Behind the plan that waits for this generation: a checkpoint need not wait for the read cache.

@@ -15,7 +15,9 @@ const BATCH_BYTES = 1 << 20
 const WAITING_BATCHES_MAX = 16
 /** Beyond, a generation goes to LevelDB as it is encoded. So many that a checkpoint of 1 % of 200 MB does not. */
 const HELD_ENTRIES_MAX = WAITING_BATCHES_MAX * BATCH_OPERATIONS
-const HELD_BYTES_MAX = WAITING_BATCHES_MAX * BATCH_BYTES
+const HELD_BYTES_MAX = 8 * BATCH_BYTES
+/** Doubles as often as it must. */
+const HELD_BYTES_START = 1 << 16
 
 export class GenerationBatches {
   readonly #store: LevelDBStore
@@ -45,6 +47,11 @@ export class GenerationBatches {
   /** Whether it is time to `submit`. */
   get isFull(): boolean {
     return this.#held === undefined ? this.#isBatchFull : this.#held.isFull
+  }
+
+  /** Whether the entries are kept back still. */
+  get isHeld(): boolean {
+    return this.#held !== undefined
   }
 
   /** Sends what is full, and waits while too much waits. */
@@ -103,7 +110,7 @@ export class GenerationBatches {
 
 /** Keys and values, one behind the other. */
 class HeldEntries {
-  readonly #bytes = new ByteWriter(BATCH_BYTES)
+  readonly #bytes = new ByteWriter(HELD_BYTES_START)
   /** Where each key ends, and its value; -1 for a deletion. */
   readonly #ends: number[] = []
 

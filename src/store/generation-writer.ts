@@ -47,6 +47,8 @@ export interface WrittenTable {
 export interface WrittenGeneration {
   /** One or more. */
   readonly tables: readonly WrittenTable[]
+  /** Whether LevelDB was given nothing yet. */
+  readonly isHeld: boolean
   /** Sends LevelDB the rest. Resolves when it has all, and rejects when it cannot (S6). To be called any number of times. */
   readonly store: () => Promise<void>
   /** Resolves when LevelDB has all that was sent so far. Never rejects. */
@@ -74,6 +76,7 @@ export async function writeGeneration(
     let stored: Promise<void> | undefined
     return {
       tables: written,
+      isHeld: batches?.isHeld ?? false,
       store: () => {
         stored ??= allStored(batches, store, sequence)
         // Reported to whoever waits for it, which may be later than its rejection.

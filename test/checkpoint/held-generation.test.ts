@@ -2,6 +2,7 @@
 import { beforeEach, describe, expect, it, onTestFinished, vi, type MockInstance } from 'vitest'
 import { CheckpointOptions } from '../../src/checkpoint/checkpoint-options.js'
 import { LevelDBStore } from '../../src/store/leveldb-store.js'
+import { WriteBuffer } from '../../src/store/write-buffer.js'
 import { failing } from '../support/fault-object-store.js'
 import { turns, until } from '../support/held-writes.js'
 import { handleOf, rejection, SMALL_MEMORY_BYTES, StateTask } from '../support/state-task.js'
@@ -76,6 +77,16 @@ describe('What was frozen for a checkpoint', () => {
     expect(task.values(0, KEYS)).toEqual(TEXTS)
   })
 
+  it('is let go of behind a savepoint, the end of which nobody tells', async () => {
+    const retire = vi.spyOn(WriteBuffer.prototype, 'retire')
+    onTestFinished(() => retire.mockRestore())
+    const task = await StateTask.start()
+    await task.put(0, KEYS, text)
+    await task.snapshot(CheckpointOptions.savepoint())
+    await until(() => retire.mock.calls.length === 1)
+    expect(task.values(0, KEYS)).toEqual(TEXTS)
+  })
+
   it('makes way when the write buffer fills up, before anybody must wait', async () => {
     const { task } = await withSnapshot()
     const { value } = task.states
@@ -105,10 +116,15 @@ describe('What was frozen for a checkpoint', () => {
   })
 
   it('is not held where it is more than may wait', async () => {
+    const retire = vi.spyOn(WriteBuffer.prototype, 'retire')
+    onTestFinished(() => retire.mockRestore())
     const task = await StateTask.start({ memory: 8 * SMALL_MEMORY_BYTES })
     await task.put(0, 40_000, text)
     await task.snapshot()
     await until(() => commits.mock.calls.length >= 16)
+    // Nobody tells the end of the checkpoint, yet the buffer has its room back.
+    await until(() => retire.mock.calls.length === 1)
+    await until(() => commits.mock.calls.length === 20)
     expect(task.values(39_999, 40_001)).toEqual([text(39_999), undefined])
   })
 

@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { systemClock } from '../../src/common/clock.js'
+import { systemClock, type Clock } from '../../src/common/clock.js'
 import { Slicer } from '../../src/common/slicer.js'
 import { numberKey } from '../../src/record/key-serializer.js'
 import { TOMBSTONE } from '../../src/store/cell.js'
@@ -39,6 +39,7 @@ interface Writing {
   readonly store?: LevelDBStore
   readonly held?: boolean
   readonly tableBytes?: number
+  readonly clock?: Clock
   readonly create?: (path: string) => Promise<TableFileWriter>
 }
 
@@ -49,6 +50,7 @@ async function write(
     store,
     held = false,
     tableBytes,
+    clock = systemClock,
     create = (path) => TableFileWriter.create(path),
   }: Writing,
 ): Promise<WrittenGeneration> {
@@ -66,7 +68,7 @@ async function write(
       held,
       lastSequence: store?.lastSequence ?? LAST_SEQUENCE,
       createTable: () => create(join(directory, `${++count}.ldb`)),
-      slicer: new Slicer(systemClock),
+      slicer: new Slicer(clock),
       ...(tableBytes === undefined ? {} : { tableBytes }),
     },
   )
@@ -173,6 +175,38 @@ describe('A generation and LevelDB', () => {
     await Promise.all([storeAll(), storeAll()])
     expect(store.lastSequence).toBe(raw.size)
     expect(await storedBy(store)).toEqual(kept(raw))
+  })
+
+  it.each([true, false])('one with empty values keeps them, held back: %s', async (held) => {
+    const store = await open()
+    // A sweep's record has nothing but its key.
+    const raw = new Map<string, RawValue>([
+      ['\0\0 a', Buffer.alloc(0)],
+      ['\0\0 b', TOMBSTONE],
+      ['\0\0 c', Buffer.of(1)],
+    ])
+    const { store: storeAll } = await write(temporaryDirectory(), { raw, store, held })
+    await storeAll()
+    expect(await storedBy(store)).toEqual(kept(raw))
+  })
+
+  it('one that was held back goes there in slices', async () => {
+    const store = await open()
+    let nowMs = 0
+    let pauses = 0
+    const clock: Clock = {
+      ...systemClock,
+      monotonicMs: () => ++nowMs,
+      nextTurn: () => {
+        pauses++
+        return systemClock.nextTurn()
+      },
+    }
+    const raw = entriesOf(5000)
+    const { store: storeAll } = await write(temporaryDirectory(), { raw, store, held: true, clock })
+    pauses = 0
+    await storeAll()
+    expect(pauses).toBeGreaterThan(10)
   })
 
   it.each([
