@@ -17,13 +17,13 @@ export interface SuitePart {
 export const PARTS: readonly SuitePart[] = [
   {
     ...placeOf('state'),
-    parameters: sizes('--keys', '50000', '--millis', '60'),
+    parameters: sizes('--keys', '50000', '--millis', '50'),
   },
   { ...placeOf('incremental'), parameters: sizes() },
   {
     ...placeOf('scale'),
     // What a checkpoint costs as the state grows the part before has measured.
-    parameters: sizes('--rounds', '1', '--millis', '800', '--only', 'keys,parallelism'),
+    parameters: sizes('--rounds', '1', '--millis', '600', '--only', 'keys,parallelism'),
   },
   {
     ...placeOf('recovery'),
