@@ -135,10 +135,7 @@ export class BufferedKeyedStateBackend<K> implements CheckpointableKeyedStateBac
     const { buffer, pipeline } = this.#parts
     while (buffer.needsDrain) {
       this.#context.checkUsable()
-      if (buffer.frozenGenerations.length === 0) {
-        const generation = buffer.freeze()
-        if (generation !== undefined) pipeline.submit(generation)
-      }
+      if (buffer.frozenGenerations.length === 0) this.#freeze({ held: false })
       await pipeline.idle()
     }
     this.#context.checkUsable()
@@ -204,7 +201,7 @@ export class BufferedKeyedStateBackend<K> implements CheckpointableKeyedStateBac
     options: CheckpointOptions,
     signal: AbortSignal,
   ): Promise<SnapshotResult> {
-    const { buffer, clock, pipeline, strategy } = this.#parts
+    const { clock, pipeline, strategy } = this.#parts
     const startMs = clock.monotonicMs()
     this.#checkQuiet()
     this.#takeSnapshotId(checkpointId)
@@ -212,8 +209,7 @@ export class BufferedKeyedStateBackend<K> implements CheckpointableKeyedStateBac
     if (options.lastCompletedCheckpointId !== undefined) {
       strategy.notifyCheckpointComplete(options.lastCompletedCheckpointId)
     }
-    const generation = buffer.freeze()
-    if (generation !== undefined) pipeline.submitHeld(generation)
+    this.#freeze({ held: true })
     const { metas } = this.#states
     const lastEpoch = this.#lastEpoch
     const planning = pipeline.plan(checkpointId, options.snapshotType, signal)
@@ -267,6 +263,12 @@ export class BufferedKeyedStateBackend<K> implements CheckpointableKeyedStateBac
       )
     }
     this.#lastSnapshotId = id
+  }
+
+  #freeze(options: { readonly held: boolean }): void {
+    const { buffer, pipeline } = this.#parts
+    const generation = buffer.freeze()
+    if (generation !== undefined) pipeline.submit(generation, options)
   }
 
   #runtimeOf(table: StateTable): StateRuntime {

@@ -171,7 +171,7 @@ export function assembleParts<K>(
     resident: store === undefined,
     storeIsEmpty: restored.meta === undefined,
     load: (key) => store?.get(key),
-    onFull: (generation) => pipeline.submit(generation),
+    onFull: (generation) => pipeline.submit(generation, { held: false }),
     onWaiting: () => pipeline.release(),
     checkOpen: () => context.checkUsable(),
   })

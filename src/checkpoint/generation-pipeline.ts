@@ -62,20 +62,14 @@ export class GenerationPipeline {
     return this.#lastSequence
   }
 
-  /** Takes over a frozen generation; drops it after a failure or `close`. */
-  submit(generation: Generation): void {
-    this.#submit(generation, false)
-  }
-
-  /** As `submit`, of a generation that is frozen for a snapshot: it is held back from the store, so as not to be in the snapshot's way. */
-  submitHeld(generation: Generation): void {
-    this.#submit(generation, this.#options.store !== undefined)
-  }
-
-  #submit(generation: Generation, isHeld: boolean): void {
+  /**
+   * Takes over a frozen generation; drops it after a failure or `close`. `held`: it was frozen for a snapshot, and is held back from the
+   * store so as not to be in its way.
+   */
+  submit(generation: Generation, { held }: { readonly held: boolean }): void {
     if (this.#end !== undefined) return
-    this.#isHeld = isHeld
-    this.#push(() => this.#write(generation, isHeld))
+    this.#isHeld = held
+    this.#push(() => this.#write(generation, held))
   }
 
   /** Lets what is held back go to the store and into the read cache; nothing where nothing is. */

@@ -48,7 +48,7 @@ function* mergeRuns<T>(
     const fromLeft =
       r >= right.length || (l < left.length && compare(left[l] as T, right[r] as T) <= 0)
     out[at] = (fromLeft ? left[l++] : right[r++]) as T
-    if (at % MERGE_STEPS_PER_PAUSE === 0) yield
+    if ((at + 1) % MERGE_STEPS_PER_PAUSE === 0) yield
   }
   return out
 }

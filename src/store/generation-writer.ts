@@ -47,7 +47,7 @@ export interface WrittenTable {
 export interface WrittenGeneration {
   /** One or more. */
   readonly tables: readonly WrittenTable[]
-  /** Whether LevelDB was given nothing yet. */
+  /** Whether it was held back: LevelDB has nothing of it before `store` is called. */
   readonly isHeld: boolean
   /** Sends LevelDB the rest. Resolves when it has all, and rejects when it cannot (S6). To be called any number of times. */
   readonly store: () => Promise<void>

@@ -67,23 +67,20 @@ export class PackedMap {
   }
 
   delete(userKey: KeyIdentity): void {
+    const replaced = this.get(userKey)
+    if (replaced === undefined) return
+    this.#contentBytes -= elementBytes(userKey) + elementBytes(replaced)
     if (this.#hashed !== undefined) {
-      const element = this.#hashed.get(userKey)
-      if (element === undefined) return
-      this.#contentBytes -= elementBytes(userKey) + elementBytes(element)
       this.#hashed.delete(userKey)
       return
     }
-    const slots = this.#slots
-    const at = this.#slotOf(userKey)
-    if (at < 0) return
-    this.#contentBytes -= elementBytes(userKey) + elementBytes(slots[at + 1] as Element)
     // The last entry takes the place: there is no order to keep.
-    const element = slots.pop() as Slot
-    const key = slots.pop() as Slot
-    if (at === slots.length) return
-    slots[at] = key
-    slots[at + 1] = element
+    const at = this.#slotOf(userKey)
+    const element = this.#slots.pop() as Slot
+    const key = this.#slots.pop() as Slot
+    if (at === this.#slots.length) return
+    this.#slots[at] = key
+    this.#slots[at + 1] = element
   }
 
   /** In no order; the caller's own. */

@@ -43,7 +43,7 @@ export interface Generation {
 export interface WriteBufferOptions {
   readonly keySerializer: KeySerializer<unknown>
   readonly keyGroupRange: KeyGroupRange
-  readonly memory: MemoryShare
+  readonly memory: Pick<MemoryShare, 'writeBufferBytes' | 'readCacheBytes'>
   /** A point read of the store. */
   readonly load: (key: Buffer) => Buffer | undefined
   /** Called when a generation was frozen because it was full. */

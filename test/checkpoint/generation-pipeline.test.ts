@@ -36,15 +36,9 @@ function start(): Parts {
   const buffer = new WriteBuffer({
     keySerializer: numberKey,
     keyGroupRange: RANGE,
-    memory: {
-      writeBufferBytes: 10_000,
-      readCacheBytes: 0,
-      keyFilterBytes: 0,
-      blockCacheBytes: 0,
-      memtableBytes: 0,
-    },
+    memory: { writeBufferBytes: 10_000, readCacheBytes: 0 },
     load: () => undefined,
-    onFull: (generation) => pipeline.submit(generation),
+    onFull: (generation) => pipeline.submit(generation, { held: false }),
     onWaiting: () => pipeline.release(),
     checkOpen: () => undefined,
   })
@@ -96,7 +90,7 @@ describe('GenerationPipeline.close', () => {
   it('A5: is not outrun by what retiring the generation under way freezes', async () => {
     const { pipeline, clock, written, fill, freeze, files } = start()
     fill()
-    pipeline.submit(freeze())
+    pipeline.submit(freeze(), { held: false })
     let closing: Promise<void> | undefined
     clock.onTurn = () => {
       // While the first generation is being written the buffer is full again: its retirement freezes the second.
@@ -117,7 +111,7 @@ describe('GenerationPipeline.close', () => {
   it('without a close, that generation is written after the queue was seen idle', async () => {
     const { pipeline, clock, written, fill, freeze } = start()
     fill()
-    pipeline.submit(freeze())
+    pipeline.submit(freeze(), { held: false })
     let idle: Promise<void> | undefined
     clock.onTurn = () => {
       if (idle === undefined) fill()
@@ -133,9 +127,9 @@ describe('GenerationPipeline.close', () => {
   it('A5: drops waiting generations and rejects waiting plans, and resolves when the one under way is written', async () => {
     const { pipeline, clock, written, fill, freeze, files } = start()
     fill()
-    pipeline.submit(freeze())
+    pipeline.submit(freeze(), { held: false })
     fill()
-    pipeline.submit(freeze())
+    pipeline.submit(freeze(), { held: false })
     const plan = rejection(pipeline.plan(1, 'checkpoint', new AbortController().signal))
     let writtenAtClose: Promise<number> | undefined
     clock.onTurn = () => {

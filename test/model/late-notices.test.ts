@@ -14,7 +14,7 @@ import { StateTask, statesOf, type Handle } from '../support/state-task.js'
 import { EMPTY_MODEL, expectModel, ModelWriter, type StateModel } from './state-model.js'
 
 const STEPS = 200
-/** Most generations stay under it, a few are written to LevelDB as they are encoded. */
+/** Most rounds write far less; so many fill the write buffer. */
 const MANY_WRITES = 3000
 
 interface Snapshot {

@@ -62,13 +62,7 @@ export class BufferHarness<K> {
     this.buffer = new WriteBuffer({
       keySerializer: this.#keySerializer,
       keyGroupRange: KeyGroupRange.of(0, KEY_GROUPS - 1),
-      memory: {
-        writeBufferBytes,
-        readCacheBytes,
-        keyFilterBytes: 0,
-        blockCacheBytes: 0,
-        memtableBytes: 0,
-      },
+      memory: { writeBufferBytes, readCacheBytes },
       resident: options.resident ?? false,
       storeIsEmpty: options.storeIsEmpty ?? false,
       load: (key) => {
